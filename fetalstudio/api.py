@@ -18,12 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fetalstudio.core.calibration import Calibration
+from fetalstudio.core.convention import NO_OFFSET, Offset
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.progress import Stopped
 from fetalstudio.core.training_settings import TrainingSettings
 from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest, EvaluateResult
-from fetalstudio.engine.jobs.import_frames.request import ImportRequest, ImportResult
+from fetalstudio.engine.jobs.import_frames.request import ImportRequest
+from fetalstudio.engine.jobs.pair_convention.request import PairConventionRequest
 from fetalstudio.engine.jobs.sample.request import SampleRequest, SampleResult
 from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest, SynthesizeResult
 from fetalstudio.engine.jobs.train.request import TrainRequest, TrainResult
@@ -34,6 +36,7 @@ from fetalstudio.engine.process.local import run_job
 from fetalstudio.engine.process.threads import settle_threads
 from fetalstudio.formats.pictures import check_size
 from fetalstudio.formats.redaction import Policy
+from fetalstudio.project.importers import ImportReport
 from fetalstudio.project.project import Project
 
 if TYPE_CHECKING:
@@ -101,6 +104,7 @@ class Synthesizer:
         style: str = "auto",
         calibration: Calibration | None = None,
         reference: NDArray[np.uint8] | None = None,
+        cohort: str | None = None,
         steps: int | None = None,
         guidance: float | None = None,
         progress: OnProgress | None = None,
@@ -111,12 +115,16 @@ class Synthesizer:
         trimester), ``any``, or ``simulated`` for the scanner simulator; ``auto`` chooses the
         trimester by the head circumference, for which it needs ``calibration``. The image takes
         its sector and its grain from ``reference``, a real frame (H, W) uint8 of the same size.
+        With ``cohort``, one of the project's, the skull lies where the cohort's annotators draw
+        ``ellipse`` around it, as in a batch of pairs; this is measured on the first call. Without
+        it, the skull lies on ``ellipse``.
         ``steps`` (1 to 100) and ``guidance`` (1 to 10) default to the model's own.
 
         Returns a dataclass with ``image``, (H, W) uint8, the ``ellipse`` that it shows, its
         ``quality`` figures and its ``provenance``.
 
-        Raises :class:`InputError` for values out of range and for an ellipse off the image.
+        Raises :class:`InputError` for values out of range, for an ellipse off the image, and for a
+        cohort that the project does not have.
         """
         request = SampleRequest(
             ellipse,
@@ -125,6 +133,8 @@ class Synthesizer:
             style=style,
             reference=reference,
             project=self._project,
+            cohort=cohort,
+            convention=NO_OFFSET if cohort is None else self._drawn(cohort, progress),
             synthesizer=self.name,
             steps=steps,
             guidance=guidance,
@@ -132,6 +142,15 @@ class Synthesizer:
             previews=False,
         )
         return _run(request, progress)
+
+    def _drawn(self, cohort: str, progress: OnProgress | None) -> Offset:
+        if self._project is None:
+            raise InputError(
+                f"The synthesizer was loaded without a project, so there is no cohort {cohort!r}. "
+                "Give load_synthesizer the project, or leave the cohort out."
+            )
+        found = _run(PairConventionRequest(self._project, cohort), progress).convention
+        return NO_OFFSET if found is None else found.offset
 
 
 def load_segmenter(name: str | None = None, *, project: Project | None = None) -> Segmenter:
@@ -178,7 +197,7 @@ def import_frames(
     frames: str | None = None,
     redact: Policy = "auto",
     progress: OnProgress | None = None,
-) -> ImportResult:
+) -> ImportReport:
     """Bring the frames of a folder, with the annotations beside them, into the project.
 
     ``cohort`` defaults to the folder's name, and to a neutral one where that may be the name of a

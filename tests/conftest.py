@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,17 +59,33 @@ def pytest_unconfigure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Every test of the window is marked ``ui``."""
+    """Every test of the window is marked ``ui``.
+
+    Slow tests come first, or the last one would keep one worker busy while the others are done.
+    """
     folder = Path(__file__).parent / "ui"
     for item in items:
         if folder in item.path.parents:
             item.add_marker("ui")
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.fixture(autouse=True)
 def _own_home(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test finds the models or the settings that another one left behind."""
     monkeypatch.setenv("FETALSTUDIO_HOME", tempfile.mkdtemp(dir=_HOME))
+
+
+@pytest.fixture(autouse=True)
+def _answers_are_remembered(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The built-in models compute each answer once; not where time is measured."""
+    loaded = {"fetalstudio.segmentation.compact", "fetalstudio.synthesis.pipeline"}
+    if loaded <= sys.modules.keys() and request.node.get_closest_marker("perf") is None:
+        from tests.remembered import remember
+
+        remember(monkeypatch)
 
 
 @pytest.fixture
@@ -100,6 +117,20 @@ def sample_project(_imported_samples: Path, tmp_path: Path) -> Iterator[Project]
     shutil.copytree(Path(_HOME) / "config" / "secrets", secrets, dirs_exist_ok=True)
     with Project.open(path) as project:
         yield project
+
+
+@pytest.fixture(scope="session")
+def forks() -> None:
+    """Starts the process from which children are forked, with PyTorch loaded.
+
+    A new interpreter for each child would spend five seconds of CPU on that.
+    """
+    from fetalstudio.studies.campaigns.child import in_child, preload
+    from fetalstudio.studies.campaigns.commands import PRELOADED
+
+    damaged = [f"damaged_{what}" for what in ("database", "models", "pictures")]
+    preload([*PRELOADED, *(f"fetalstudio.studies.campaigns.{name}" for name in damaged)])
+    in_child(int, patience_s=120.0)
 
 
 @pytest.fixture(autouse=True)

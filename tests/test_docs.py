@@ -74,3 +74,9 @@ def test_names_and_paths_that_do_not_exist_are_found() -> None:
         "fetalstudio.core.ellipse.Elipse",
         "fetalstudio/core/elipse.py",
     ]
+
+
+def test_the_index_lists_every_page() -> None:
+    listed = set(_LINK.findall((ROOT / "docs" / "README.md").read_text()))
+    pages = {path.relative_to(ROOT / "docs").as_posix() for path in PAGES if "docs" in path.parts}
+    assert sorted(pages - listed - {"README.md"}) == []

@@ -10,7 +10,7 @@ from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.prompts import in_words
 from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest, EvaluateResult
 from fetalstudio.engine.jobs.evaluate.score_table import write_scores
-from fetalstudio.engine.jobs.evaluate.scorecard import cells, conventions, too_few
+from fetalstudio.engine.jobs.evaluate.scorecard import cautions, cells, conventions
 from fetalstudio.engine.jobs.report.request import ReportRequest
 
 
@@ -70,8 +70,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
         lines.append(_line("As the paper's code measures, on", result.paper))
         lines += [_line(f"  {name}:", group) for name, group in result.paper.groups.items()]
     lines += conventions(result)
-    if caution := too_few(result):
-        lines.append(caution)
+    lines += cautions(result)
     console.say("\n".join(lines))  # before the files: one that cannot be written costs no figures
     try:
         if options.csv is not None:

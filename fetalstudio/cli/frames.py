@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from fnmatch import fnmatch
 from pathlib import Path
 
 from fetalstudio.cli.console import Console
+from fetalstudio.cli.frame_choice import choice_options, chosen, matching
 from fetalstudio.cli.outputs import author
 from fetalstudio.core.biometry import hadlock_1984, intergrowth_21st, measure
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.growth import AGE_LABEL, age_of, age_text, sizes_for_age
 from fetalstudio.core.name_patterns import NamePattern
-from fetalstudio.core.words import counted, quoted
+from fetalstudio.core.words import counted
 from fetalstudio.engine.forgetting import CANNOT_BE_UNDONE, forget, plan_forgetting
 from fetalstudio.engine.jobs.measure_conventions.request import MeasureConventionsRequest
-from fetalstudio.formats.frame_tables import some
+from fetalstudio.formats.frame_rows import some
 from fetalstudio.formats.identifiers import looks_like
 from fetalstudio.project.calibrating import from_number, from_table, removal
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import Amendment, Frame
+from fetalstudio.project.records import Amendment
 from fetalstudio.project.regrouping import Regrouper
 from fetalstudio.project.removal import removal_effect, sentences, subject_effect
 
@@ -53,7 +53,7 @@ def options(parser: argparse.ArgumentParser) -> None:
             help="one JSON object as the last line",
         )
         if selects:
-            _selection_options(sub)
+            choice_options(sub)
         if logged:
             sub.add_argument(
                 "--author",
@@ -166,21 +166,6 @@ def _yes(sub: argparse.ArgumentParser, text: str) -> None:
     sub.add_argument("--yes", action="store_true", help=text)
 
 
-def _selection_options(sub: argparse.ArgumentParser) -> None:
-    group = sub.add_argument_group(
-        "frames",
-        "The frames to choose. Repeat an option to choose more; a frame must match each kind of "
-        "option that is given.",
-    )
-    for option, metavar, text in (
-        ("--name", "PATTERN", "frames whose name matches; * stands for any letters, as in '023_*'"),
-        ("--subject", "SUBJECT", "frames of this subject"),
-        ("--cohort", "COHORT", "frames of this cohort"),
-        ("--id", "ID", "frames whose id begins like this"),
-    ):
-        group.add_argument(option, action="append", metavar=metavar, help=text)
-
-
 def run(options: argparse.Namespace, console: Console) -> None:
     """Do what ``action`` names."""
     if options.action == "conventions":
@@ -217,7 +202,7 @@ def _amend(project: Project, options: argparse.Namespace, console: Console) -> A
             return amendments.undo(options.amendment, author=author)
         case "redo":
             return amendments.redo(options.amendment, author=author)
-    ids = [frame.id for frame in _chosen(project, options)]
+    ids = [frame.id for frame in chosen(project, options)]
     match options.action:
         case "set-subject":
             subject = project.patients.key(options.new_subject)
@@ -256,7 +241,7 @@ def _check(questions: Sequence[str], options: argparse.Namespace, console: Conso
 def _grouped(project: Project, options: argparse.Namespace, console: Console) -> Mapping[str, str]:
     """The new subjects of the chosen frames, by frame id."""
     pattern = NamePattern.parse(options.pattern, regular_expression=options.regular_expression)
-    grouping = Regrouper(project).by_names(_chosen(project, options), pattern)
+    grouping = Regrouper(project).by_names(chosen(project, options), pattern)
     for match in grouping.matches:
         said = f"subject {match.frame.subject}"
         if match.read is None:
@@ -278,7 +263,7 @@ def _grouped(project: Project, options: argparse.Namespace, console: Console) ->
 def _calibrations(
     project: Project, options: argparse.Namespace, console: Console
 ) -> Mapping[str, Calibration | None]:
-    frames, text = _chosen(project, options), options.mm_per_px
+    frames, text = chosen(project, options), options.mm_per_px
     if text.lower() == "none":
         return removal(frames).chosen(replace=True)
     try:
@@ -299,7 +284,7 @@ def _calibrations(
 
 
 def _forget(project: Project, options: argparse.Namespace, console: Console) -> None:
-    plan = plan_forgetting(project, (frame.subject for frame in _chosen(project, options)))
+    plan = plan_forgetting(project, (frame.subject for frame in chosen(project, options)))
     for sentence in plan.sentences():
         console.say(sentence)
     console.warn(CANNOT_BE_UNDONE)
@@ -336,40 +321,8 @@ def _forget(project: Project, options: argparse.Namespace, console: Console) -> 
     console.result({"forgotten": True, **result}, f"Deleted {frames} of {subjects} for good.")
 
 
-def _selected(project: Project, options: argparse.Namespace) -> list[Frame]:
-    def matches(frame: Frame) -> bool:
-        return (
-            _any(options.name, lambda pattern: fnmatch(frame.name, pattern))
-            and _any(options.subject, lambda subject: frame.subject == subject)
-            and _any(options.cohort, lambda cohort: frame.cohort == cohort)
-            and _any(options.id, frame.id.startswith)
-        )
-
-    return [frame for frame in project.frames.all() if matches(frame)]
-
-
-def _chosen(project: Project, options: argparse.Namespace) -> list[Frame]:
-    """The selected frames. An amendment never concerns all frames just because none was named."""
-    if not (options.name or options.subject or options.cohort or options.id):
-        raise InputError(
-            "No frames were chosen. Choose them by --name, --subject, --cohort or --id; "
-            "--name '*' chooses all."
-        )
-    frames = _selected(project, options)
-    if not frames:
-        raise InputError(
-            f"No frame of {project.path} matches. See fetalstudio frames "
-            f"{quoted(project.path)} list."
-        )
-    return frames
-
-
-def _any(wanted: Sequence[str] | None, matches: Callable[[str], bool]) -> bool:
-    return wanted is None or any(map(matches, wanted))
-
-
 def _list(project: Project, options: argparse.Namespace, console: Console) -> None:
-    frames = _selected(project, options)
+    frames = matching(project, options)
     annotations = project.annotations.by_frame()
     entries = [
         {
@@ -392,7 +345,7 @@ def _list(project: Project, options: argparse.Namespace, console: Console) -> No
 
 
 def _set_age(project: Project, options: argparse.Namespace, console: Console) -> None:
-    ids = [frame.id for frame in _chosen(project, options)]
+    ids = [frame.id for frame in chosen(project, options)]
     age = "" if options.age.lower() == "none" else options.age
     amendment = project.amendments.set_label(ids, AGE_LABEL, age, author=options.author)
     age = project.frames.get(ids[0]).labels.get(AGE_LABEL, "")
@@ -406,7 +359,7 @@ def _measure(project: Project, options: argparse.Namespace, console: Console) ->
     annotations = project.annotations.by_frame()
     entries: list[dict[str, object]] = []
     without = 0
-    for frame in _selected(project, options):
+    for frame in matching(project, options):
         annotation = annotations.get(frame.id)
         if annotation is None or annotation.ellipse is None:
             continue

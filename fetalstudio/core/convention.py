@@ -51,6 +51,14 @@ class Offset:
             skull.angle_deg,
         )
 
+    @property
+    def words(self) -> str:
+        """For a person: ``drawn 1.7 % outside the skull``, by the mean of the axes."""
+        percent = round(50 * (self.long + self.short), 1)
+        if percent == 0:
+            return "drawn along the skull"
+        return f"drawn {abs(percent):.1f} % {'outside' if percent > 0 else 'inside'} the skull"
+
     def remove(self, drawn: Ellipse) -> Ellipse:
         """The skull for which an ellipse is drawn; undoes :meth:`apply`."""
         a, b = drawn.a / (1 + self.long), drawn.b / (1 + self.short)

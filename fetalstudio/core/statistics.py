@@ -151,13 +151,19 @@ def _errors_over_subjects(
     """
     n = len(values)
     error = float(np.sqrt((values**2).sum() / (n - 1) / n))
-    yield error * np.random.default_rng(0).standard_t(max(effective - 1, 0.1), DRAWS)
+    yield error * _student(max(effective - 1, 0.1))
     if not FEW_SUBJECTS <= n <= _MANY_SUBJECTS:
         return
     values = values - values.mean()
     means, squares = (_resamples(n) @ np.stack([values, values**2], axis=1)).T
     spread = np.sqrt(np.maximum(squares - means**2, 0) / (n - 1))
     yield error * means / np.maximum(spread, max(_LEAST_SPREAD * error, 1e-12))
+
+
+@lru_cache(maxsize=4)
+def _student(free: float) -> NDArray[np.float64]:
+    """(draws,): of Student's distribution with ``free`` degrees of freedom."""
+    return np.random.default_rng(0).standard_t(free, DRAWS)
 
 
 @lru_cache(maxsize=4)
@@ -178,13 +184,20 @@ def _error_over_repeats(
     repeats, n = influence.shape
     if repeats < 2:
         return np.zeros(DRAWS)
-    rng = np.random.default_rng(1)
     rest = influence - influence.mean(axis=0)
     rest = rest - rest.mean(axis=1, keepdims=True)
     free = repeats - 1, (repeats - 1) * (n - 1)
-    variance = means.var(ddof=1) / repeats * free[0] / rng.chisquare(free[0], DRAWS)
-    variance -= float((rest**2).sum()) / (repeats * n) / rng.chisquare(free[1], DRAWS)
-    return np.asarray(rng.standard_normal(DRAWS) * np.sqrt(np.maximum(variance, 0)))
+    of_means, of_rest, normal = _normal_effects(*free)
+    variance = means.var(ddof=1) / repeats * free[0] / of_means
+    variance -= float((rest**2).sum()) / (repeats * n) / of_rest
+    return np.asarray(normal * np.sqrt(np.maximum(variance, 0)))
+
+
+@lru_cache(maxsize=4)
+def _normal_effects(first: int, second: int) -> tuple[NDArray[np.float64], ...]:
+    """(draws,) each: of the chi-squared distributions with these degrees of freedom, and normal."""
+    rng = np.random.default_rng(1)
+    return rng.chisquare(first, DRAWS), rng.chisquare(second, DRAWS), rng.standard_normal(DRAWS)
 
 
 def _differences(first: ArrayLike, second: ArrayLike) -> NDArray[np.float64]:

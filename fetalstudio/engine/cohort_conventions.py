@@ -1,7 +1,8 @@
-"""How each cohort of a project is drawn, as the built-in segmenter sees it: measured, and kept.
+"""How each cohort of a project is drawn, as a built-in segmenter sees it: measured, and kept.
 
 What is kept is in the project's cache folder, which may be deleted. It counts as long as the
-cohort's annotated frames and ellipses are the same. Imports no torch, so the window may use it.
+annotated frames that it was measured on and their ellipses are the same. Imports no torch, so the
+window may use it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import combinations
+from itertools import chain, combinations
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -19,10 +20,11 @@ from fetalstudio.core.convention import FEWEST, Convention
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.metrics import Interval
-from fetalstudio.engine.cohort_split import labelled_if_any
+from fetalstudio.engine.cohort_split import labelled_if_any, of_part, split
 from fetalstudio.formats.files import write_bytes
 from fetalstudio.project.models import BUILT_IN
 from fetalstudio.project.project import Project
+from fetalstudio.version import __version__
 
 Item = TypeVar("Item", "DrawnFrame", LabelledFrame, "DrawnFrame | LabelledFrame")
 
@@ -74,15 +76,32 @@ def kept_conventions(
 
     ``drawn`` are the annotated frames of the cohorts in question; by default they are read.
     """
-    stored = _read(_path(project))
-    if not stored:
+    file = Kept.of_cohorts(project)
+    if file.empty:  # to look at all annotated frames takes time
         return {}
     by_cohort = by_cohort_of(labelled_if_any(project) if drawn is None else drawn)
-    return {
-        cohort: CohortConvention(cohort, _convention(stored[cohort]["convention"]))
-        for cohort, items in by_cohort.items()
-        if cohort in stored and stored[cohort]["drawn"] == _digest(items)
-    }
+    return {c: CohortConvention(c, found) for c, found in file.holding(by_cohort).items()}
+
+
+def drawn_for_pairs(project: Project, cohorts: Iterable[str]) -> dict[str, list[LabelledFrame]]:
+    """The annotated frames of each cohort's training part, by which pairs for it are drawn.
+
+    Segmenters learn from the pairs, so no other part may have a say in them.
+    """
+    drawn = {cohort: labelled_if_any(project, cohort) for cohort in sorted(set(cohorts))}
+    return {c: of_part(items, split(project, items), "train") for c, items in drawn.items()}
+
+
+def known_for_pairs(
+    project: Project, drawn: Mapping[str, Sequence[LabelledFrame]]
+) -> dict[str, Convention | None]:
+    """By cohort, the convention that pairs for it follow, or None for one that has none; computes
+    nothing. A cohort that still has to be measured is missing.
+
+    ``drawn`` is what :func:`drawn_for_pairs` returns.
+    """
+    too_few = {cohort: None for cohort in drawn.keys() - measurable(chain(*drawn.values()))}
+    return {**too_few, **Kept.for_pairs(project).holding(drawn)}
 
 
 def apart(found: Mapping[str, CohortConvention]) -> list[str]:
@@ -111,39 +130,67 @@ def by_cohort_of(drawn: Iterable[Item]) -> dict[str, list[Item]]:
     return by_cohort
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A file of conventions by cohort, with a digest of the frames that they were measured on."""
+
+    path: Path
+
+    @classmethod
+    def of_cohorts(cls, project: Project) -> Kept:
+        """Those that describe cohorts, by ``compact`` on all of their annotated frames."""
+        return cls(project.path / "cache" / "conventions.json")
+
+    @classmethod
+    def for_pairs(cls, project: Project) -> Kept:
+        """Those that pairs follow, by the judge on :func:`drawn_for_pairs`."""
+        return cls(project.path / "cache" / "pair_conventions.json")
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is kept."""
+        return not self._read()
+
+    def holding(
+        self, drawn: Mapping[str, Sequence[DrawnFrame | LabelledFrame]]
+    ) -> dict[str, Convention | None]:
+        """What is kept of these cohorts and still holds; ``drawn`` are their annotated frames."""
+        stored = self._read()
+        return {
+            cohort: _convention(stored[cohort]["convention"])
+            for cohort, items in drawn.items()
+            if cohort in stored and stored[cohort]["drawn"] == _digest(items)
+        }
+
+    def keep(
+        self,
+        found: Mapping[str, Convention | None],
+        drawn: Mapping[str, Sequence[DrawnFrame | LabelledFrame]],
+    ) -> None:
+        """Keep what was found of cohorts, with the annotated frames that it holds for."""
+        stored = self._read()
+        for cohort, convention in found.items():
+            values = None if convention is None else asdict(convention)
+            stored[cohort] = {"drawn": _digest(drawn[cohort]), "convention": values}
+        self.path.parent.mkdir(exist_ok=True)
+        write_bytes(self.path, json.dumps(stored, indent=1).encode())
+
+    def _read(self) -> dict[str, Any]:
+        """What is kept; nothing where the file is missing or damaged, as it can be made again."""
+        try:
+            stored = json.loads(self.path.read_text(encoding="utf-8"))
+            for entry in stored.values():
+                _convention(entry["convention"])
+                entry["drawn"]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return {}
+        return dict(stored)
+
+
 def _digest(items: Sequence[DrawnFrame | LabelledFrame]) -> str:
     drawn = sorted(f"{item.id} {item.subject} {item.ellipse}" for item in items)
-    return hashlib.sha256("\n".join(drawn).encode()).hexdigest()
-
-
-def _path(project: Project) -> Path:
-    return project.path / "cache" / "conventions.json"
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """What is kept; nothing where the file is missing or damaged, as it can be made again."""
-    try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        for entry in stored.values():
-            _convention(entry["convention"])
-            entry["drawn"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}
-    return dict(stored)
-
-
-def keep_conventions(
-    project: Project,
-    found: Mapping[str, Convention | None],
-    drawn: Mapping[str, Sequence[DrawnFrame | LabelledFrame]],
-) -> None:
-    """Keep what was found of cohorts, with the annotated frames that it holds for."""
-    stored = _read(_path(project))
-    for cohort, convention in found.items():
-        values = None if convention is None else asdict(convention)
-        stored[cohort] = {"drawn": _digest(drawn[cohort]), "convention": values}
-    _path(project).parent.mkdir(exist_ok=True)
-    write_bytes(_path(project), json.dumps(stored, indent=1).encode())
+    # Another version may have other built-in segmenters.
+    return hashlib.sha256("\n".join([__version__, *drawn]).encode()).hexdigest()
 
 
 def _convention(values: Any) -> Convention | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -15,12 +16,14 @@ from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.prompts import Prompt
 from fetalstudio.engine.cohort_conventions import (
     CohortConvention,
+    Kept,
     by_cohort_of,
-    keep_conventions,
+    drawn_for_pairs,
     kept_conventions,
+    known_for_pairs,
     measurable,
 )
-from fetalstudio.engine.cohort_split import labelled_if_any, of_part, split
+from fetalstudio.engine.cohort_split import labelled_if_any
 from fetalstudio.engine.models.catalogue import FoundModel
 from fetalstudio.engine.models.loading import (
     BUILT_IN,
@@ -40,6 +43,8 @@ if TYPE_CHECKING:
     from fetalstudio.segmentation.box_prompt import Box
     from fetalstudio.segmentation.outline import SecondLook
     from fetalstudio.segmentation.segmenter import Segmenter
+    from fetalstudio.synthesis.interface import Drawn
+    from fetalstudio.synthesis.scene import Scene
 
 _MOST = 30
 """Frames of a cohort that are used: a prediction costs as much as a proposal, and with 30 subjects
@@ -92,20 +97,22 @@ def pair_conventions(
     """The conventions of these cohorts as the judge sees them, by cohort, for synthetic pairs.
 
     They are measured on annotated frames of the training part alone, because segmenters learn from
-    the pairs. A cohort has none if these are of too few subjects, or if the judge saw as many of
-    them: it and the synthesizer then draw as they are drawn.
+    the pairs; what is not kept yet is measured and kept. A cohort has none if these are of too few
+    subjects, or if the judge saw as many of them: it and the synthesizer then draw as they are
+    drawn. The parts of the subjects have to be stored before.
 
     Raises :class:`~fetalstudio.core.progress.Stopped` if the job was cancelled.
     """
-    model = judge_model()
-    seen = seen_by(project, model)
-    chosen = {}
-    for cohort in sorted(set(cohorts)):
-        items = labelled_if_any(project, cohort)
-        learnt = _unseen(of_part(items, split(project, items), "train"), seen)
-        if _subjects(learnt) >= FEWEST:
-            chosen[cohort] = _some(learnt)
-    return _measured(model, chosen, "auto", report, cancelled) if chosen else {}
+    drawn = drawn_for_pairs(project, cohorts)
+    known = known_for_pairs(project, drawn)
+    if missing := {cohort: drawn[cohort] for cohort in drawn.keys() - known.keys()}:
+        model = judge_model()
+        seen = seen_by(project, model)
+        found = convention_of_each(model, missing, seen, report, cancelled)
+        made = {cohort: found.get(cohort) for cohort in missing}
+        Kept.for_pairs(project).keep(made, drawn)
+        known |= made
+    return {c: convention for c, convention in sorted(known.items()) if convention is not None}
 
 
 def own_offset(synthesizer: ModelCard) -> Offset:
@@ -133,6 +140,24 @@ def has_learnt(synthesizer: ModelCard, cohort: str) -> bool:
     adapted = "started_from" in synthesizer.training_data
     learnt = synthesizer.training_data.get("cohorts", ())
     return adapted and cohort in learnt and "convention" not in synthesizer.metrics
+
+
+def asked_for(drawn: Ellipse, convention: Offset, synthesizer: Offset) -> Ellipse:
+    """The ellipse to ask a synthesizer for, so that ``drawn`` is around its skull as a convention
+    has it. ``synthesizer`` is its own offset."""
+    return drawn if convention == NO_OFFSET else synthesizer.apply(convention.remove(drawn))
+
+
+def labelled_as(
+    made: Drawn, scene: Scene, drawn: Ellipse, convention: Offset
+) -> tuple[Drawn, Offset]:
+    """An image with the ellipse ``drawn`` as its label, and the convention that it follows.
+
+    An image whose label was found in it instead keeps that, and follows no convention.
+    """
+    if made.ellipse != scene.ellipse:
+        return made, NO_OFFSET
+    return replace(made, ellipse=drawn), convention
 
 
 def followed(conventions: Mapping[str, Convention]) -> str:
@@ -180,7 +205,7 @@ def measure_conventions(
         found = convention_of_each(model, new, seen, report, cancelled)
         # A cohort in which the segmenter fails on most frames has none, and is measured again.
         made = {c: found.get(c) for c in missing if c in found or c not in new}
-        keep_conventions(project, made, by_cohort)
+        Kept.of_cohorts(project).keep(made, by_cohort)
         kept |= {c: CohortConvention(c, convention) for c, convention in made.items()}
     return kept
 

@@ -62,6 +62,8 @@ class Finding:
     """What may be claimed; None while the finding is interim."""
     page: str
     """The page of the documentation with the protocol."""
+    beside: str = ""
+    """What was measured beside it, in sentences, where that bears on the claim."""
 
     @property
     def interim(self) -> bool:

@@ -21,9 +21,10 @@ from fetalstudio.formats import coco, cvat, label_studio, labelme, via, voc, yol
 from fetalstudio.formats.carries import Outline
 from fetalstudio.formats.croissant import CROISSANT
 from fetalstudio.formats.documents import MAX_BYTES
-from fetalstudio.formats.files import read_bounded
+from fetalstudio.formats.files import read_bounded, start_of
 from fetalstudio.formats.frame_records import FrameRecord, FrameSource
-from fetalstudio.formats.frame_tables import key_of, some
+from fetalstudio.formats.frame_rows import some
+from fetalstudio.formats.frame_tables import key_of
 from fetalstudio.formats.outline_pictures import SAME_DICE, ShownEllipse
 from fetalstudio.formats.pictures import SUFFIXES, orientation_in
 from fetalstudio.formats.shapes import (
@@ -33,7 +34,7 @@ from fetalstudio.formats.shapes import (
     is_neutral,
     plain_label,
 )
-from fetalstudio.formats.unread_files import files_below, start_of
+from fetalstudio.formats.unread_files import files_below
 
 _SNIFFED_BYTES = 1 << 18
 _OURS = b'"fetalstudio-'

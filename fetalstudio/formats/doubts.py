@@ -214,6 +214,21 @@ def calibration_doubt(message: str, from_hc: float) -> Doubt:
     )
 
 
+def size_doubt(message: str) -> Doubt:
+    """The doubt about a pixel size with which the head or the frame would have no usual size."""
+    return Doubt(
+        Question.CALIBRATION,
+        message,
+        "It was imported without a pixel size. Correct the table and its unit, or import it again "
+        "and state the pixel size in mm, in the window or by --answer calibration MM.",
+        (
+            Answer(NONE, "Take no pixel size"),
+            Answer(KEEP, "Keep the pixel size"),
+        ),
+        free=True,
+    )
+
+
 def stated_doubt(path: Path, stated: tuple[str, ...]) -> Doubt:
     """The doubt about a pixel size of which the header makes these different statements."""
     return Doubt(

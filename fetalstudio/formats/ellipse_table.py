@@ -12,7 +12,8 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Size
 from fetalstudio.core.words import counted
-from fetalstudio.formats.frame_tables import ELLIPSE, FILENAME, SIZE, NamedRow, read_rows
+from fetalstudio.formats.frame_columns import ELLIPSE, FILENAME, SIZE
+from fetalstudio.formats.frame_rows import NamedRow, read_rows
 from fetalstudio.formats.pictures import check_size
 from fetalstudio.formats.tables import write_table
 
@@ -94,13 +95,13 @@ def _named(path: Path, item: NamedRow) -> NamedEllipse:
         raise InputError(
             f"{path}, line {item.line}: {what} is missing. Fill the cells or remove the line."
         )
-    if cause := _cannot_be_a_head(row.ellipse, row.size):
+    if cause := cannot_be_a_head(row.ellipse, row.size):
         raise InputError(f"{path}, line {item.line}: {cause}. Correct the line or remove it.")
     check_size(row.size, f"{path}, line {item.line}: the picture", "Correct its width and height.")
     return NamedEllipse(name, row.ellipse, row.size)
 
 
-def _cannot_be_a_head(ellipse: Ellipse, size: Size) -> str | None:
+def cannot_be_a_head(ellipse: Ellipse, size: Size) -> str | None:
     """Why the ellipse cannot be a head in a picture of this size, (width, height) in px; None
     where it can."""
     e, longest = ellipse, max(size)

@@ -13,10 +13,11 @@ from fetalstudio.formats.coco import CocoWriter
 from fetalstudio.formats.cvat import CvatWriter
 from fetalstudio.formats.exported_frames import ExportedFrame, ExportedPair
 from fetalstudio.formats.hc18 import Hc18SubmissionWriter, Hc18Writer
-from fetalstudio.formats.huggingface import ImageFolderWriter, ParquetWriter
+from fetalstudio.formats.huggingface import ImageFolderWriter
 from fetalstudio.formats.label_studio import LabelStudioWriter
 from fetalstudio.formats.labelme import LabelmeWriter
 from fetalstudio.formats.nnunet import NnUnetNiftiWriter, NnUnetWriter
+from fetalstudio.formats.parquet import ParquetWriter
 from fetalstudio.formats.png_pairs import PaperWriter, PngPairsWriter
 from fetalstudio.formats.psfhs import PsfhsWriter
 from fetalstudio.formats.via import ViaWriter

@@ -9,7 +9,8 @@ from pathlib import Path
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.splits import Part
 from fetalstudio.formats.frame_records import FrameRecord, FrameSource
-from fetalstudio.formats.frame_tables import NOT_USED, Row, key_of, some
+from fetalstudio.formats.frame_rows import Row, some
+from fetalstudio.formats.frame_tables import NOT_USED, key_of
 from fetalstudio.formats.mask_folders import cohort_of, pictures_in, records_of
 from fetalstudio.formats.pictures import stem_of
 from fetalstudio.formats.subjects import subject_key, subject_of

@@ -140,6 +140,17 @@ def is_inside(path: str | PurePosixPath) -> bool:
     ) and bool(posix.parts)
 
 
+def start_of(path: Path, size: int) -> bytes:
+    """The first bytes of a file; none where it cannot be read, or is a pipe or a device."""
+    try:
+        if not path.is_file():
+            return b""
+        with path.open("rb") as stream:
+            return stream.read(size)
+    except OSError:
+        return b""
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Write ``data`` to ``path`` atomically. Raises :class:`UserError` as :func:`atomic_path`."""
     with atomic_path(path) as temporary:

@@ -16,6 +16,7 @@ from fetalstudio.formats.doubts import (
     FINAL,
     FRAME,
     FROM_HC,
+    KEEP,
     NO_ANSWERS,
     NONE,
     Answers,
@@ -26,6 +27,7 @@ from fetalstudio.formats.doubts import (
     head_doubt,
     role_doubt,
     shape_doubt,
+    size_doubt,
     stated_doubt,
     stated_mm,
 )
@@ -54,6 +56,12 @@ DEFAULT_REDACTOR = Redactor()
 
 _HC_TOLERANCE = 0.01
 """Relative difference between annotation and table beyond which the import warns."""
+_LEAST_HC, _MOST_HC = 20, 500
+"""mm around a head, from its first weeks to one that is far too large."""
+_LEAST_SIDE, _WHOLE_SIDE, _MOST_SIDE = 15, 60, 750
+"""mm of a frame's longer side: of none, of one that shows a whole field, and of a large screen."""
+_FINE = 0.03
+"""mm: no scanner for fetal heads has finer pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +179,9 @@ def read_content(
         content = replace(content, calibration=calibration)
         doubts += () if unclear is None else (unclear,)
     content = replace(content, problems=problems, doubts=doubts)
-    return content if shown is None else _judged(record, content, shown, path, answers)
+    if shown is not None:
+        content = _judged(record, content, shown, path, answers)
+    return content if mm is not None else _with_usual_size(record, content, answers)
 
 
 def read_shown(record: FrameRecord, redactor: Redactor = DEFAULT_REDACTOR) -> NDArray[np.uint8]:
@@ -233,6 +243,38 @@ def _judged(
         certain=certain,
         mask_values=() if shown.value is None else (shown.value,),
     )
+
+
+def _with_usual_size(record: FrameRecord, content: FrameContent, answers: Answers) -> FrameContent:
+    """The content without a pixel size of a table with which nothing has its usual size: it may be
+    in another unit. An ellipse of the table may be what is wrong; it becomes a proposal."""
+    calibration = content.calibration
+    if calibration is None or calibration.source != "table":
+        return content
+    unusual = _unusual(calibration, content.size, content.ellipse)
+    if unusual is None:
+        return content
+    doubt = size_doubt(
+        f"{record.place}: with the table's pixel size of {calibration.mm_per_px:.4g} mm, {unusual}."
+    )
+    others = tuple(d for d in content.doubts if d.question is not Question.CALIBRATION)
+    content = replace(content, doubts=(*others, doubt))
+    if doubt.holds(answers).value == KEEP:
+        return content
+    certain = content.certain and record.ellipse is None
+    return replace(content, calibration=None, certain=certain)
+
+
+def _unusual(calibration: Calibration, size: Size, head: Ellipse | None) -> str | None:
+    """What speaks against a pixel size. A small crop of a frame is usual, a fine one is not."""
+    side = max(size[0] * calibration.mm_per_px_x, size[1] * calibration.mm_per_px_y)
+    around = None if head is None else calibration.to_mm(head).perimeter
+    fine = side < _LEAST_SIDE and calibration.mm_per_px < _FINE
+    if fine or side > _MOST_SIDE:
+        return f"the frame would be {side:.0f} mm long"
+    if around is not None and (around > _MOST_HC or (around < _LEAST_HC and side > _WHOLE_SIDE)):
+        return f"the head would measure {around:.0f} mm around"
+    return None
 
 
 def _check_frame(

@@ -20,19 +20,16 @@ from fetalstudio.formats.export_folders import (
     ellipse_outside,
 )
 from fetalstudio.formats.exported_frames import ExportedPair
+from fetalstudio.formats.frame_columns import FILENAME, PIXEL_SIZE, SUBMISSION
 from fetalstudio.formats.frame_records import FrameSource
+from fetalstudio.formats.frame_rows import Row, some
 from fetalstudio.formats.frame_tables import (
-    FILENAME,
     HC18_HEADER,
     HC18_TABLE,
     NOT_USED,
-    PIXEL_SIZE,
-    SUBMISSION,
-    Row,
     joined,
     key_of,
     read_frame_table,
-    some,
     submitted,
     unmatched,
 )

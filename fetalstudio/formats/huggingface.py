@@ -1,83 +1,43 @@
-"""Data sets for Hugging Face's ``datasets``: a folder of pictures (``imagefolder``) and Parquet.
+"""Image folders for Hugging Face's ``datasets``.
 
-A folder has ``metadata.jsonl`` or ``metadata.csv`` beside the pictures of a part, with the column
-``file_name`` and others; ``mask_file_name`` is the picture of the mask. A Parquet file has the
-pictures themselves. Both hold the ellipse in px, the pixel size in mm and the subject as columns.
+A part is a folder with ``metadata.jsonl`` or ``metadata.csv`` beside its pictures, with the column
+``file_name`` and those of :mod:`~fetalstudio.formats.huggingface_columns`; ``mask_file_name`` is
+the picture of the mask.
 """
 
 from __future__ import annotations
 
-import io
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from fetalstudio.core.calibration import Calibration
-from fetalstudio.core.errors import InputError, UserError
+from fetalstudio.core.errors import InputError
 from fetalstudio.core.splits import Part
 from fetalstudio.formats import mask_folders
 from fetalstudio.formats.documents import parse_json
 from fetalstudio.formats.export_folders import PictureFolderWriter, Written
-from fetalstudio.formats.files import check_regular, read_bounded, write_bytes
+from fetalstudio.formats.files import read_bounded, start_of, write_bytes
 from fetalstudio.formats.frame_records import FrameRecord, FrameSource
-from fetalstudio.formats.frame_tables import ELLIPSE, FILENAME, NOT_USED, Row, rows_in, some
-from fetalstudio.formats.pictures import (
-    ANNOTATION_NOTE,
-    MAX_DECODED,
-    Samples,
-    decode_image,
-    decode_samples,
-    encode_png,
-    is_picture,
-    note_of,
-    stem_of,
-    write_png,
+from fetalstudio.formats.frame_rows import some
+from fetalstudio.formats.frame_tables import NOT_USED
+from fetalstudio.formats.huggingface_columns import (
+    MASK_NAME,
+    NAME,
+    PARTS,
+    columns_of,
+    entries_of,
+    mask_of,
+    record_of,
+    table_of,
 )
-from fetalstudio.formats.recent_files import RECENT
-from fetalstudio.formats.subjects import subject_of
-from fetalstudio.formats.tables import MAX_ROWS, Table, TableRow, is_missing, read_table
-from fetalstudio.formats.unread_files import start_of
-
-if TYPE_CHECKING:
-    import pyarrow
+from fetalstudio.formats.pictures import ANNOTATION_NOTE, is_picture, stem_of, write_png
+from fetalstudio.formats.tables import MAX_ROWS, Table, read_table
 
 _METADATA = ("metadata.jsonl", "metadata.csv")
-_NAME, _MASK_NAME = "file_name", "mask_file_name"
-_MM = ("mm_per_px_x", "mm_per_px_y")
-_SPACING = {name: (name.replace("_", ""),) for name in _MM}
-_MASK = re.compile(r"(?:.*_)?(?:mask|label_?map|annotation|segmentation|seg|gt)s?", re.IGNORECASE)
-_PARTS: Mapping[str, Part] = {
-    **{name: "train" for name in ("train", "training")},
-    **{name: "validation" for name in ("validation", "valid", "val", "dev")},
-    **{name: "test" for name in ("test", "testing", "eval", "evaluation")},
-}
-"""What ``datasets`` takes for the parts."""
 _MAX_METADATA = 64 * 2**20
-_MAX_COLUMN = 16 * 2**20
-"""Bytes of a column of texts or numbers in a Parquet file."""
-_ROWS_A_GROUP = 50
-"""Pictures that are held in memory before they are written."""
-_OURS = b"fetalstudio"
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """What the metadata say about a picture."""
-
-    line: int
-    name: str
-    row: Row
-    mask: str | None
-
-
-# -- folders ---------------------------------------------------------------------------------
 
 
 def recognise(source: Path) -> bool:
@@ -96,9 +56,10 @@ def read(source: Path) -> FrameSource:
     problems: tuple[str, ...] = ()
     files: set[Path] = set()
     for path in _metadata(source):
+        files.add(path)
         try:
-            table = _table_of(path)
-            entries, notes = _entries(table)
+            table = _metadata_table(path)
+            entries, notes = entries_of(table)
         except InputError as error:
             problems += (f"{error}{NOT_USED}",)
             continue
@@ -111,9 +72,9 @@ def read(source: Path) -> FrameSource:
                 continue
             if mask is None and entry.mask is not None:
                 absent.append(entry.mask)
-            part = _PARTS.get(PurePosixPath(entry.name).parts[0].lower())
-            part = part or _PARTS.get(path.parent.name.lower())
-            records.append(_record(picture, stem_of(picture), entry.row, part, mask))
+            part = PARTS.get(PurePosixPath(entry.name).parts[0].lower())
+            part = part or PARTS.get(path.parent.name.lower())
+            records.append(record_of(picture, stem_of(picture), entry.row, part, mask))
             files |= {picture} | ({mask} if mask else set())
         if absent:
             problems += (
@@ -158,7 +119,7 @@ def _below(folder: Path, name: str | None) -> Path | None:
     return path if is_picture(path) and path.is_file() else None
 
 
-def _table_of(path: Path) -> Table:
+def _metadata_table(path: Path) -> Table:
     """The metadata as a table. Raises :class:`InputError` for what is none."""
     if path.suffix == ".csv":
         return read_table(path)
@@ -176,73 +137,7 @@ def _table_of(path: Path) -> Table:
         except ValueError as error:
             raise InputError(f"{path}, line {number}, is damaged: {error}.") from error
         objects.append(found)
-    return _table(path, objects)
-
-
-def _table(path: Path, objects: Sequence[Mapping[str, Any]]) -> Table:
-    """Objects as rows of text. An ellipse may be an object of its own; lists are left out."""
-    flat = [
-        {
-            key: value
-            for name, outer in found.items()
-            for key, value in (outer.items() if isinstance(outer, dict) else ((name, outer),))
-            if value is None or isinstance(value, str | int | float)
-        }
-        for found in objects
-    ]
-    header = tuple(dict.fromkeys(key for found in flat for key in found))
-    rows = tuple(
-        TableRow(number, tuple(_text(found.get(key)) for key in header))
-        for number, found in enumerate(flat, 1)
-    )
-    return Table(path, header, rows, ",")
-
-
-def _text(value: object) -> str:
-    return "" if value is None else str(value).strip()
-
-
-def _entries(table: Table) -> tuple[list[_Entry], tuple[str, ...]]:
-    """Raises :class:`InputError` where the table does not name the pictures."""
-    found = rows_in(table, (FILENAME,))
-    where = table.columns({**_SPACING, _MASK_NAME: ("maskfilename", "maskname")})
-    spacing = table.numbers([where[name] for name in _MM if name in where])
-    lines = {row.line: (row, mm) for row, mm in zip(table.rows, spacing, strict=True)}
-    entries = []
-    faults = list(found.faults)
-    for item in found.rows:
-        cells, mm = lines[item.line]
-        row = item.row
-        try:
-            if isinstance(mm, InputError):
-                raise mm
-            if len(mm) == len(_MM):
-                x, y = (mm[where[name]] for name in _MM)
-                row = replace(row, calibration=Calibration(x, y, "table"))
-        except ValueError as error:
-            faults.append(table.error(item.line, error))
-        except InputError as error:
-            faults.append(error)
-        mask = cells.cells[where[_MASK_NAME]] if _MASK_NAME in where else ""
-        entries.append(_Entry(item.line, item.name, row, None if is_missing(mask) else mask))
-    return entries, tuple(f"{fault} The line was not used in full." for fault in faults[:20])
-
-
-def _record(
-    path: Path, name: str, row: Row, part: Part | None, annotation: Path | None
-) -> FrameRecord:
-    return FrameRecord(
-        path=path,
-        name=name,
-        subject=row.subject or subject_of(name),
-        annotation=annotation,
-        ellipse=row.in_px(),
-        ellipse_size=row.size,
-        calibration=row.calibration,
-        hc_mm=row.hc_mm,
-        labels=row.labels,
-        part=part,
-    )
+    return table_of(path, objects)
 
 
 class ImageFolderWriter(PictureFolderWriter):
@@ -261,11 +156,11 @@ class ImageFolderWriter(PictureFolderWriter):
         """Write the mask and remember the line of the metadata."""
         mask = picture.path.parent / "masks" / picture.path.name
         if picture.ellipse is not None:
-            write_png(mask, _mask_of(picture), ANNOTATION_NOTE)
+            write_png(mask, mask_of(picture), ANNOTATION_NOTE)
         row = {
-            _NAME: picture.path.name,
-            _MASK_NAME: None if picture.ellipse is None else f"masks/{mask.name}",
-            **_columns(picture),
+            NAME: picture.path.name,
+            MASK_NAME: None if picture.ellipse is None else f"masks/{mask.name}",
+            **columns_of(picture),
         }
         self._rows.setdefault(picture.path.parent, []).append(row)
 
@@ -274,305 +169,3 @@ class ImageFolderWriter(PictureFolderWriter):
         for folder, rows in self._rows.items():
             lines = "".join(f"{json.dumps(row)}\n" for row in rows)
             write_bytes(folder / _METADATA[0], lines.encode())
-
-
-def _mask_of(picture: Written) -> NDArray[np.uint8]:
-    assert picture.ellipse is not None
-    return picture.ellipse.mask(picture.size) * np.uint8(255)
-
-
-def _columns(picture: Written) -> dict[str, Any]:
-    """What is said about a picture, besides the picture and its mask."""
-    c, e = picture.calibration, picture.ellipse
-    return {
-        **{name: None if e is None else float(getattr(e, name)) for name in ELLIPSE},
-        "width": picture.size[0],
-        "height": picture.size[1],
-        **{name: None if c is None else float(getattr(c, name)) for name in _MM},
-        "subject": picture.subject,
-        "cohort": picture.cohort,
-        "synthetic": picture.synthetic,
-    }
-
-
-# -- Parquet ---------------------------------------------------------------------------------
-
-
-def recognise_parquet(source: Path) -> bool:
-    """Whether there is a Parquet file with pictures in the folder, or in its ``data``."""
-    return any(_pictures_of(_schema(path)) for path in _parquet_files(source))
-
-
-def read_parquet(source: Path) -> FrameSource:
-    """Find the frames in the Parquet files of a folder; no picture is read.
-
-    Files that cannot be used are among the problems. Raises ``OSError`` for a folder that cannot be
-    listed.
-    """
-    records: list[FrameRecord] = []
-    problems: tuple[str, ...] = ()
-    files = list(_parquet_files(source))
-    for path in files:
-        try:
-            found, notes = _in_parquet(path)
-        except InputError as error:
-            problems += (f"{error} It was left out.",)
-            continue
-        records += found
-        problems += notes
-    return FrameSource(mask_folders.cohort_of(source), tuple(records), problems, frozenset(files))
-
-
-def _parquet_files(source: Path) -> Iterator[Path]:
-    for folder in (source, source / "data"):
-        if folder.is_dir():
-            yield from sorted(p for p in folder.glob("*.parquet") if p.is_file())
-
-
-def _schema(path: Path) -> pyarrow.Schema | None:
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        check_regular(path)
-        return pyarrow.parquet.read_schema(path)
-    except (pyarrow.ArrowException, InputError, OSError):
-        return None
-
-
-def _pictures_of(schema: pyarrow.Schema | None) -> tuple[str, str | None] | None:
-    """The columns of the pictures and of the masks; None where there are no pictures."""
-    import pyarrow
-
-    names = [
-        field.name
-        for field in schema or ()
-        if pyarrow.types.is_struct(field.type) and field.type.get_field_index("bytes") >= 0
-    ]
-    pictures = [name for name in names if not _MASK.fullmatch(name)]
-    masks = [name for name in names if name not in pictures]
-    if not pictures:
-        return None
-    usual = [name for name in pictures if name.lower() in ("image", "img", "frame", "picture")]
-    return (usual or pictures)[0], masks[0] if len(masks) == 1 else None
-
-
-def _in_parquet(path: Path) -> tuple[list[FrameRecord], tuple[str, ...]]:
-    import pyarrow
-    import pyarrow.parquet
-
-    columns = _pictures_of(_schema(path))
-    if columns is None:
-        raise InputError(
-            f"{path} holds no pictures, or is damaged. Copy it again, or leave it out."
-        )
-    picture, mask = columns
-    try:
-        with pyarrow.parquet.ParquetFile(path) as file:
-            groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
-            counts = [group.num_rows for group in groups]
-            if sum(counts) > MAX_ROWS:
-                raise InputError(f"{path} has more than {MAX_ROWS:,} rows. Export fewer.")
-            names = _small_columns(file, groups)
-            inner = file.schema_arrow.field(picture).type
-            called = [f"{picture}.path"] if inner.get_field_index("path") >= 0 else []
-            found = file.read(columns=[*names, *called]).to_pylist() if names or called else []
-            ours = _OURS in (file.schema_arrow.metadata or {})
-    except (pyarrow.ArrowException, OSError, OverflowError) as error:
-        raise InputError(f"{path} is damaged. Copy it again.") from error
-    found = found or [{} for _ in range(sum(counts))]
-    objects = [
-        {**{name: values[name] for name in names}, _NAME: _name_in(values.get(picture), path, n)}
-        for n, values in enumerate(found, 1)
-    ]
-    entries, notes = _entries(_table(path, objects))
-    part = _PARTS.get(re.split(r"[-_.]", path.stem)[0].lower())
-    places = [(group, row) for group, count in enumerate(counts) for row in range(count)]
-    records = []
-    for entry in entries:
-        record = _record(path, entry.name, entry.row, part, path if mask else None)
-        place = places[entry.line - 1]
-        # In a file of ours, it is the key already, and no name that is yet to be made one.
-        key = objects[entry.line - 1].get("subject") if ours else None
-        records.append(
-            replace(
-                record,
-                subject=str(key) if key else record.subject,
-                file_name=_file_in(found[entry.line - 1].get(picture)),
-                decode=partial(_decode, path, *place, picture),
-                note=partial(_note, path, *place, picture),
-                mask=None if mask is None else partial(_decode_mask, path, *place, mask),
-            )
-        )
-    return records, notes
-
-
-def _name_in(picture: Mapping[str, Any] | None, path: Path, number: int) -> str:
-    """What the picture was called before it came into the file, or the number of its row."""
-    called = _file_in(picture)
-    return f"{path.stem}_{number:05d}" if called is None else stem_of(Path(called))
-
-
-def _file_in(picture: Mapping[str, Any] | None) -> str | None:
-    return PurePosixPath(str((picture or {}).get("path") or "")).name or None
-
-
-def _small_columns(
-    file: pyarrow.parquet.ParquetFile, groups: Sequence[pyarrow.parquet.RowGroupMetaData]
-) -> list[str]:
-    """Columns of texts and numbers that are not too large to be read at once."""
-    import pyarrow
-
-    sizes: dict[str, int] = {}
-    for group in groups:
-        for i in range(group.num_columns):
-            column = group.column(i)
-            size = sizes.get(column.path_in_schema, 0) + column.total_uncompressed_size
-            sizes[column.path_in_schema] = size
-    kinds = pyarrow.types
-    plain = (kinds.is_string, kinds.is_large_string, kinds.is_integer, kinds.is_floating)
-    return [
-        field.name
-        for field in file.schema_arrow
-        if any(is_kind(field.type) for is_kind in plain) and sizes.get(field.name, 0) <= _MAX_COLUMN
-    ]
-
-
-def _decode(path: Path, group: int, row: int, column: str) -> NDArray[np.uint8]:
-    data = _cell(path, group, row, column)
-    if data is None:
-        raise InputError(f"{path}, row {row + 1} of group {group + 1}, has no picture in it.")
-    return decode_image(data, path)
-
-
-def _note(path: Path, group: int, row: int, column: str) -> str | None:
-    data = _cell(path, group, row, column)
-    return None if data is None else note_of(io.BytesIO(data))
-
-
-def _decode_mask(path: Path, group: int, row: int, column: str) -> Samples | None:
-    data = _cell(path, group, row, column)
-    if data is None:
-        return None
-    samples, alpha = decode_samples(data, path)
-    return (samples, alpha) if samples.any() else None
-
-
-def _cell(path: Path, group: int, row: int, column: str) -> bytes | None:
-    """The file of a picture, from its row in a group of rows."""
-    values = RECENT.get(path, lambda: _group(path, group), group)
-    found: bytes | None = values[column][row]
-    return found
-
-
-def _group(path: Path, group: int) -> Mapping[str, Sequence[bytes | None]]:
-    """The pictures of a group of rows, by column."""
-    import pyarrow
-    import pyarrow.parquet
-
-    names = [name for name in _pictures_of(_schema(path)) or () if name]
-    try:
-        with pyarrow.parquet.ParquetFile(path) as file:
-            said = file.metadata.row_group(group)
-            size = sum(said.column(i).total_uncompressed_size for i in range(said.num_columns))
-            if size > MAX_DECODED:
-                raise InputError(
-                    f"{path} has {size >> 20} MiB in one group of rows, more than "
-                    f"{MAX_DECODED >> 20} MiB. Write it with smaller groups (row_group_size)."
-                )
-            table = file.read_row_group(group, columns=[f"{name}.bytes" for name in names])
-            return {
-                name: [None if v is None else v["bytes"] for v in table[name].to_pylist()]
-                for name in names
-            }
-    except (pyarrow.ArrowException, OSError, OverflowError) as error:
-        raise InputError(f"{path} is damaged. Copy it again.") from error
-
-
-class ParquetWriter(PictureFolderWriter):
-    """Writes ``data/train-00000-of-00001.parquet`` and the same for the other parts."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        self._png = b""
-        self._rows: dict[str, list[dict[str, Any]]] = {}
-        self._files: dict[str, pyarrow.parquet.ParquetWriter] = {}
-
-    def place(self, stem: str, part: Part | None, *, annotated: bool) -> Path:
-        """Where it would be: the picture itself goes into the file of its part."""
-        return Path("data", part or "train", f"{stem}.png")
-
-    def write(self, picture: Written, pixels: NDArray[np.uint8], note: str) -> None:
-        """Encode the picture; :meth:`describe` follows."""
-        self._png = encode_png(pixels, note)
-
-    def describe(self, picture: Written) -> None:
-        """Add the row."""
-        name = picture.path.name
-        mask = None
-        if picture.ellipse is not None:
-            mask = {"bytes": encode_png(_mask_of(picture), ANNOTATION_NOTE), "path": name}
-        part = picture.path.parent.name
-        rows = self._rows.setdefault(part, [])
-        rows.append(
-            {"image": {"bytes": self._png, "path": name}, "mask": mask, **_columns(picture)}
-        )
-        if len(rows) == _ROWS_A_GROUP:
-            self._flush(part)
-
-    def complete(self) -> None:
-        """Write what is left and close the files."""
-        for part in self._rows:
-            self._flush(part)
-        for file in self._files.values():
-            file.close()
-
-    def _flush(self, part: str) -> None:
-        import pyarrow
-        import pyarrow.parquet
-
-        path = self.folder / "data" / f"{part}-00000-of-00001.parquet"
-        try:
-            if part not in self._files:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                self._files[part] = pyarrow.parquet.ParquetWriter(path, _parquet_schema())
-            table = pyarrow.Table.from_pylist(self._rows[part], schema=_parquet_schema())
-            self._files[part].write_table(table)
-        except OSError as error:
-            raise UserError(
-                f"{path} could not be written: {error.strerror or error}. Check that the folder is "
-                "writable and the disk has room, then try again."
-            ) from error
-        self._rows[part] = []
-
-
-def _parquet_schema() -> pyarrow.Schema:
-    """Of the columns, with what ``datasets`` reads of it: which of them are pictures."""
-    import pyarrow
-
-    picture = pyarrow.struct({"bytes": pyarrow.binary(), "path": pyarrow.string()})
-    kinds = {
-        **dict.fromkeys((*ELLIPSE, *_MM), "float64"),
-        **dict.fromkeys(("width", "height"), "int32"),
-        **dict.fromkeys(("subject", "cohort"), "string"),
-        "synthetic": "bool",
-    }
-    order = (*ELLIPSE, "width", "height", *_MM, "subject", "cohort", "synthetic")
-    features = {
-        **{name: {"_type": "Image"} for name in ("image", "mask")},
-        **{name: {"dtype": kinds[name], "_type": "Value"} for name in order},
-    }
-    fields = [("image", picture), ("mask", picture)]
-    types = {
-        "float64": pyarrow.float64(),
-        "int32": pyarrow.int32(),
-        "string": pyarrow.string(),
-        "bool": pyarrow.bool_(),
-    }
-    return pyarrow.schema(
-        [*fields, *((name, types[kinds[name]]) for name in order)],
-        metadata={
-            b"huggingface": json.dumps({"info": {"features": features}}).encode(),
-            _OURS: b"1",
-        },
-    )

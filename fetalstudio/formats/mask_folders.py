@@ -38,14 +38,13 @@ from fetalstudio.formats.annotation_names import (
 from fetalstudio.formats.doubts import Doubt, Question, annotation_doubt, role_doubt
 from fetalstudio.formats.files import read_bounded
 from fetalstudio.formats.frame_records import JNU_IFM, PSFHS, Coding, FrameRecord, FrameSource
+from fetalstudio.formats.frame_rows import Row, some
 from fetalstudio.formats.frame_tables import (
     HC18_TABLE,
-    Row,
     agreed,
     joined,
     key_of,
     read_folder_tables,
-    some,
     unmatched,
 )
 from fetalstudio.formats.pair_files import with_pairs

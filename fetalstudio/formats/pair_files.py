@@ -14,8 +14,9 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.geometry import Size
 from fetalstudio.formats import ellipse_table
+from fetalstudio.formats.frame_columns import ELLIPSE
 from fetalstudio.formats.frame_records import FrameRecord
-from fetalstudio.formats.frame_tables import ELLIPSE, NOT_USED, key_of
+from fetalstudio.formats.frame_tables import NOT_USED, key_of
 from fetalstudio.formats.pictures import ANNOTATION_NOTE, SYNTHETIC_NOTE, write_png
 from fetalstudio.formats.synthetic_notes import SyntheticNote, read_record
 from fetalstudio.formats.tables import is_missing, read_table, table_text, write_table

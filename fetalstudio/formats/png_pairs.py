@@ -14,7 +14,8 @@ from pathlib import Path
 from fetalstudio.core.splits import Part
 from fetalstudio.formats.export_folders import PictureFolderWriter, Written
 from fetalstudio.formats.files import write_bytes
-from fetalstudio.formats.frame_tables import ELLIPSE, ELLIPSES_TABLE, FILENAME, PIXEL_SIZE, SIZE
+from fetalstudio.formats.frame_columns import ELLIPSE, FILENAME, PIXEL_SIZE, SIZE
+from fetalstudio.formats.frame_tables import ELLIPSES_TABLE
 from fetalstudio.formats.pictures import ANNOTATION_NOTE, write_png
 from fetalstudio.formats.tables import write_table
 

@@ -15,6 +15,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Size
 from fetalstudio.formats.doubts import NONE, Answers, Doubt, Question, head_doubt
+from fetalstudio.formats.ellipse_table import cannot_be_a_head
 from fetalstudio.formats.frame_records import Coding, FrameRecord
 from fetalstudio.formats.marked_regions import SeveralStructuresError, structures_in
 from fetalstudio.formats.outline_pictures import SAME_DICE, ShownEllipse, ellipse_in
@@ -30,6 +31,9 @@ _BACK = {6: 8, 8: 6}
 """Orientations of EXIF that another one takes back; each of the rest takes itself back."""
 _LOOKED_AT, _GRAIN_PX = 720, 2.0
 """Points of an outline, and px by which the grain under them is smoothed."""
+
+_LEAST_INSIDE = 0.6
+"""The share of a table's ellipse that lies in the frame; of a head that is cut off, more does."""
 
 
 class SeveralStructuresInFileError(InputError):
@@ -108,7 +112,22 @@ def _of_table(record: FrameRecord, size: Size) -> ShownEllipse:
         )
     if not record.ellipse.reaches(size):
         raise InputError(f"{record.place}: its ellipse lies outside. Correct the table.")
-    return ShownEllipse(record.ellipse)
+    if cause := cannot_be_a_head(record.ellipse, size):
+        raise InputError(f"{record.place}: in the table, {cause}. Correct the table.")
+    return ShownEllipse(record.ellipse, doubt=_of_wrong_size(record.ellipse, size))
+
+
+def _of_wrong_size(ellipse: Ellipse, size: Size) -> str | None:
+    """What speaks against an ellipse of a table, whose numbers may be diameters or torn apart."""
+    if 2 * ellipse.a > max(size):
+        return "the ellipse in the table is longer than the frame; its axes may be diameters"
+    left, top, right, bottom = ellipse.box()
+    if left >= 0 and top >= 0 and right < size[0] and bottom < size[1]:
+        return None
+    inside = float(np.count_nonzero(ellipse.mask(size))) / ellipse.area
+    if inside < _LEAST_INSIDE:
+        return f"only {inside:.0%} of the ellipse in the table lies in the frame"
+    return None
 
 
 def _annotated(

@@ -17,6 +17,7 @@ from fetalstudio.formats import (
     jnu_ifm,
     mask_folders,
     nnunet,
+    parquet,
     psfhs,
 )
 from fetalstudio.formats.annotation_files import (
@@ -29,10 +30,11 @@ from fetalstudio.formats.annotation_files import (
 from fetalstudio.formats.carries import Carries
 from fetalstudio.formats.export_folders import with_provenance
 from fetalstudio.formats.frame_records import FrameSource
-from fetalstudio.formats.frame_tables import NOT_USED, some
+from fetalstudio.formats.frame_rows import some
+from fetalstudio.formats.frame_tables import NOT_USED
 from fetalstudio.formats.pictures import is_picture, stem_of
 from fetalstudio.formats.subjects import nearly_equal
-from fetalstudio.formats.unread_files import unread_below, unread_messages
+from fetalstudio.formats.unread_files import CLOSED, unread_below, unread_messages
 
 _KINDS = "PNG, JPEG, TIFF, BMP, PGM, MetaImage, NRRD, NIfTI or DICOM"
 AUTO = "auto"
@@ -117,8 +119,8 @@ FORMATS: Mapping[str, SourceFormat] = {
     ),
     "parquet": SourceFormat(
         "Hugging Face Parquet",
-        huggingface.recognise_parquet,
-        huggingface.read_parquet,
+        parquet.recognise,
+        parquet.read,
         _HUGGING_FACE,
     ),
     "dicom": SourceFormat(
@@ -182,6 +184,8 @@ def read_source(
             raise InputError(f"{source} does not exist. Check the path.")
         found = _folder(source, format, head_label, progress)
         unread = unread_below(source, found.files | {record.path for record in found.records})
+        if found.records:  # those in the source itself are among the problems of the format
+            unread = tuple(f for f in unread if f.kind != CLOSED or f.path.parent != source)
     except OSError as error:
         raise _unreadable(source, error) from error
     messages = unread_messages(source, unread)

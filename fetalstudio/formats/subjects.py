@@ -16,17 +16,35 @@ _WORD = r"(?:p|pt|pat|patient|case|subj|sub|subject|participant|id|s)"
 _HC18 = re.compile(r"(\d+)_\d*HC")
 _PATIENT = re.compile(r"(?:(?i:patient)[-_ ]?\d+)(?:_([A-Z]{3})(?![A-Za-z]))?")
 _BIDS = re.compile(r"(sub-[A-Za-z0-9]+)(?:_.*)?")
+_LONG_WORD = (
+    "(?:patient(?:in)?|participant|subject|case|study|exam|fo?etus|woman|mother|volunteer|proband"
+    "|person|mrn|acc|accession|fall|paciente|paziente|patiente|pacjentka|hasta"
+    "|пациент(?:ка)?|患者|病人|病例)"
+)
 _NUMBERED = re.compile(
-    rf"((?:{_WORD}|fo?etus|woman|mother|volunteer|proband|person|exam)[-_ .]?\d+)(?:[-_ .].*)?",
+    rf"(?:(?:19|20)\d\d[-_.]?\d\d[-_.]?\d\d[-_ ])?"  # the date of the examination
+    rf"((?:{_WORD}|{_LONG_WORD})[-_ .]?\d+)(?:[-_ .].*)?",
     re.IGNORECASE,
 )
+_NUMBERED_AND_MORE = re.compile(rf"({_LONG_WORD}[-_ .]?\d+)[^\W\d_].*", re.IGNORECASE)
+"""``case12a`` and ``subject12img3``."""
+_TAGGED = re.compile(
+    r"[0-9a-f]{8}-(.+)|(.+)_(?:png|jpe?g|bmp|tiff?)\.rf\.\w{8,}", re.IGNORECASE | re.DOTALL
+)
+"""What Label Studio and Roboflow put around the name of a file."""
+_VIDEO = "(?:video|vid|clip|cine|loop|movie)"
 _FRAME_OF_VIDEO = (
     re.compile(r"(\d{8}T\d{6})(?:[-_]\d+)+"),
     re.compile(r"(.+\.(?:avi|mp4|mov|mkv|wmv|gif|dcm))[-_ .#]*(?:frame|f)?[-_ ]?\d+", re.I),
-    re.compile(r"(.*(?:video|clip|cine|loop|movie)[-_ ]?\d*)[-_ ](?:(?:frame|f)[-_ ]?)?\d+", re.I),
+    re.compile(
+        r"(.*(?:video|vid|clip|cine|loop|movie)[-_ ]?\d*)[-_ ](?:(?:frame|f)[-_ ]?)?\d+", re.I
+    ),
     re.compile(r"(.+)[-_ ](?:frame|fr|f)[-_ ]?\d+", re.IGNORECASE),
 )
-_VIDEO_FOLDER = re.compile(r"(?:video|clip|cine|loop|movie)[-_ ]?\d+", re.IGNORECASE)
+_NUMBER_OF_ONE = re.compile(rf"(?:{_WORD}|{_LONG_WORD})?[-_ ]?\d+", re.IGNORECASE)
+_VIDEO_FOLDER = re.compile(rf"{_VIDEO}[-_ ]?\d+", re.IGNORECASE)
+_WHOLE = re.compile(r"^(\d+)\.0+$", re.ASCII)
+"""A whole number as programs write it that know one with decimals in the same column."""
 _PSEUDONYM = re.compile(
     rf"(?:{_WORD}?[-_ ]?\d{{1,6}})|(?:patient[-_ ]?\d{{1,6}}(?:_[A-Z]{{3}})?)"
     r"|subject-[0-9a-f]{12}(?:[0-9a-f]{4})?",
@@ -41,6 +59,7 @@ def subject_key(text: str) -> str:
     A text that may be a name or a hospital's number is hashed, as the keys of former versions were.
     """
     plain = unicodedata.normalize("NFC", text).strip()
+    plain = _WHOLE.sub(r"\1", plain)
     if _PSEUDONYM.fullmatch(plain):
         return plain
     return f"subject-{hashlib.sha256(plain.encode()).hexdigest()[:12]}"
@@ -53,11 +72,13 @@ def subject_of(name: str) -> str:
     ``patient002_EGY_plane1`` of patient002_EGY, ``sub-07_run-1`` of sub-07 and ``P01_001`` of P01.
     The frames of one video are of one subject. Any other name is its own subject.
     """
+    if tagged := _TAGGED.fullmatch(name):
+        name = tagged[1] or tagged[2]
     if found := _HC18.fullmatch(name) or _BIDS.fullmatch(name):
         return subject_key(found[1])
     if found := _PATIENT.match(name):
         return subject_key(found[0])
-    if found := _NUMBERED.fullmatch(name):
+    if found := _NUMBERED.fullmatch(name) or _NUMBERED_AND_MORE.fullmatch(name):
         return subject_key(found[1])
     return video_of(name) or name
 
@@ -71,7 +92,9 @@ def video_of(name: str) -> str | None:
 def subject_of_folder(name: str) -> str | None:
     """The patient key in a folder's name (``P001``, ``case 12``, ``video_3``); None for any other
     name."""
-    found = re.fullmatch(rf"{_WORD}?[-_ ]?\d+", name, re.IGNORECASE) or _BIDS.fullmatch(name)
+    found = re.fullmatch(
+        rf"(?:{_WORD}|{_LONG_WORD})?[-_ ]?\d+", name, re.IGNORECASE
+    ) or _BIDS.fullmatch(name)
     return subject_key(name) if found or _VIDEO_FOLDER.fullmatch(name) else None
 
 

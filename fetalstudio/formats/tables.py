@@ -1,20 +1,23 @@
 """Tables: the one reader and the one writer of the program.
 
 The reader takes workbooks (XLSX), and what spreadsheets and programs write as CSV: commas,
-semicolons, tabs or bars between cells, a decimal point or comma, UTF-8, UTF-16 or Windows-1252, any
-line end, quoted cells, blank lines, a first line ``sep=;`` and marks for missing values. It refuses
-a row that could be read in two ways.
+semicolons, tabs or bars between cells, a decimal point or comma, UTF or an older encoding, any
+line end, quoted cells, blank lines, lines above the header, a first line ``sep=;`` and marks for
+missing values. It refuses a row that could be read in two ways.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import itertools
 import math
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import unicodedata
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from fetalstudio.core.errors import InputError
 from fetalstudio.formats import workbooks
@@ -22,6 +25,8 @@ from fetalstudio.formats.files import read_bounded, write_bytes
 
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".tab"}) | workbooks.SUFFIXES
 """File name endings (lower case) that are taken for tables."""
+TEXT_SUFFIXES = frozenset({".txt", ".dat"})
+"""Those of text files, which may be tables too."""
 
 MAX_BYTES = 32 * 2**20
 MAX_ROWS, MAX_CELLS = 500_000, 1_000
@@ -31,6 +36,11 @@ _MISSING = frozenset(
     {"", "na", "n/a", "#n/a", "n.a.", "n.a", "<na>", "nan", "null", "(null)", "\\n", "none", "nil"}
     | {"missing", "unknown", "unk", "undefined", "nd", "n.d.", "n.d", "n/d", "s/d", "k.a.", "k. a."}
     | {"not available", "not applicable", "not measured", "not done", "no data", "tbd"}
+    | {"not recorded", "not known", "uncalibrated", "unbekannt", "nicht bekannt", "keine angabe"}
+    | {"desconocido", "desconocida", "no disponible", "sin dato", "sin datos", "no aplica"}
+    | {"inconnu", "inconnue", "non disponible", "sconosciuto", "desconhecido", "onbekend"}
+    | {"nieznany", "brak", "bilinmiyor", "неизвестно", "не известно", "неизв.", "не изв."}
+    | {"нет данных", "нет", "н/д", "未知", "无", "無", "不明", "なし", "없음"}
     | {"#value!", "#div/0!", "#ref!", "#name?", "#num!", "#null!"}
     | {"-", "--", "---", "\N{EN DASH}", "\N{EM DASH}", "?", "."}
 )
@@ -43,7 +53,26 @@ _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 _NUMBER = re.compile(r"[-+]?(\d+[.,]?\d*|[.,]\d+)(e[-+]?\d+)?", re.IGNORECASE | re.ASCII)
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 """How a cell begins that spreadsheets run, or that would be read as a marked one."""
+_TEXT_FORMULA = re.compile(r'="([^"]*)"')
+"""How Excel is made to leave a text as it is."""
+_RULE = re.compile(r":?-+:?")
+"""A cell of the line below the header in Markdown."""
+_OLD_ENCODINGS = ("cp1252", "cp1251", "cp932", "gb18030", "euc-kr", "mac-roman", "cp866", "latin-1")
+"""Tried where a table is not in UTF, the likeliest first; the last takes any bytes."""
+_MOST_ABOVE = 30
+"""Lines among which the header is looked for."""
 _MAYBE_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}[.,]\d{3}", re.ASCII)
+
+
+Known = Callable[[Sequence[str]], int]
+"""How many of the cells of a line are headers that the caller knows; from :data:`_HEADERS` of them
+the line is the header."""
+_HEADERS = 2
+
+
+def none_known(cells: Sequence[str]) -> int:
+    """For a table whose header is its first line, whatever it says."""
+    return 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +100,16 @@ class Table:
     ) -> dict[str, int]:
         """The place of each column that the table has, by its name in ``spellings``.
 
-        A spelling matches whatever its case, spaces and punctuation (``Pixel size (mm)`` is
-        ``pixelsizemm``). Where several columns match, the one counts whose spelling comes first,
-        unless the name is in ``once``: then this raises :class:`InputError`.
+        A spelling, as :func:`plain` has it, matches whatever its case, accents, spaces and
+        punctuation (``Pixel size (mm)`` is ``pixelsizemm``). Where several columns match, the one
+        counts whose spelling comes first, unless the name is in ``once``: then this raises
+        :class:`InputError`.
         """
-        plain = ["".join(c for c in cell.lower() if c.isalnum()) for cell in self.header]
+        at: dict[str, list[int]] = {}
+        for i, cell in enumerate(self.header):
+            at.setdefault(plain(cell), []).append(i)
         places = {
-            name: [i for spelling in known for i, cell in enumerate(plain) if cell == spelling]
+            name: [i for spelling in known for i in at.get(spelling, ())]
             for name, known in spellings.items()
         }
         for name in once:
@@ -88,14 +120,17 @@ class Table:
                 )
         return {name: found[0] for name, found in places.items() if found}
 
-    def numbers(self, columns: Collection[int]) -> list[dict[int, float] | InputError]:
+    def numbers(
+        self, columns: Collection[int], units: Mapping[int, Sequence[str]] | None = None
+    ) -> list[dict[int, float] | InputError]:
         """The numbers in these columns: for each row a mapping by column, without missing values.
+        One of the column's ``units`` may follow a number.
 
         In the place of a row's numbers is the error, which names the file, the line and the cause,
         where a cell is no finite number or has a comma or point that may mark thousands.
         """
         cells = [
-            (row.line, column, row.cells[column])
+            (row.line, column, _number_text(row.cells[column], (units or {}).get(column, ())))
             for row in self.rows
             for column in columns
             if not is_missing(row.cells[column])
@@ -152,15 +187,23 @@ def is_missing(text: str) -> bool:
     return text.lower() in _MISSING
 
 
-def read_table(path: Path) -> Table:
+def plain(text: str) -> str:
+    """The letters and digits of a text, without case and accents."""
+    compatible = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
+    return "".join(c for c in compatible if c.isalnum())
+
+
+def read_table(path: Path, known: Known = none_known) -> Table:
     """Read a table; rows of another length than the header are among its faults.
 
+    ``known`` finds the header below a title, in the sheet of a workbook, and in an encoding.
     Raises :class:`InputError`, naming the file, the line and the cure, for a file that is no table.
     """
-    table = _parsed(path)
+    table = _parsed(path, known)
     rows: list[TableRow] = []
     faults: list[InputError] = []
     for row in table.rows:
+        row = _fitting(row, table)
         if len(row.cells) < len(table.header):
             faults.append(table.error(row.line, "cells are missing"))
         elif len(row.cells) > len(table.header):
@@ -174,10 +217,17 @@ def read_table(path: Path) -> Table:
     return replace(table, rows=tuple(rows), faults=tuple(faults))
 
 
-def read_header(path: Path) -> Table:
-    """Read a table without its rows, to see whether it is of use. Raises :class:`InputError`
-    for a file that is no table."""
-    return replace(_parsed(path), rows=())
+def read_header(path: Path, known: Known = none_known) -> Table:
+    """As :func:`read_table`, without the rows, to see whether the table is of use."""
+    return replace(_parsed(path, known), rows=())
+
+
+def is_table(start: bytes, known: Known) -> bool:
+    """Whether a text file that begins with these bytes is a table with a known header."""
+    try:
+        return _header_at(_decode(start, known), known).headers >= _HEADERS
+    except (UnicodeDecodeError, csv.Error):
+        return False
 
 
 def table_text(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> str:
@@ -213,28 +263,46 @@ def _value(text: str) -> float:
     return float(text.replace(",", "."))
 
 
-def _parsed(path: Path) -> Table:
+def _number_text(text: str, units: Sequence[str]) -> str:
+    """A cell with a number as plain digits: without its unit, wide digits and invisible signs."""
+    number = text
+    if not text.isascii():
+        shown = unicodedata.normalize("NFKC", text).replace("\N{MINUS SIGN}", "-")
+        number = "".join(c for c in shown if unicodedata.category(c) != "Cf").strip()
+    for unit in units:
+        if number.casefold().endswith(unit):
+            return number[: -len(unit)].rstrip()
+    return number
+
+
+def _fitting(row: TableRow, table: Table) -> TableRow:
+    """A row without empty cells beyond the header, and with those that a header without a name
+    lacks. Where commas separate the cells, decimal points show that no number is torn apart."""
+    cells, width = row.cells, len(table.header)
+    if len(cells) < width and not any(table.header[len(cells) :]):
+        return replace(row, cells=cells + ("",) * (width - len(cells)))
+    whole = table.delimiter != "," or any("." in c and _NUMBER.fullmatch(c) for c in cells)
+    return replace(row, cells=cells[:width]) if whole and not any(cells[width:]) else row
+
+
+def _parsed(path: Path, known: Known) -> Table:
     """The table, with rows of any length."""
     data = read_bounded(path, MAX_BYTES)
     if data.startswith(b"PK"):
-        rows = workbooks.read_workbook(path, data, MAX_ROWS, MAX_CELLS)
-        width = len(rows[0][1]) if rows else 0
-        # A workbook does not store the empty cells at the end of a row.
-        padded = [
-            TableRow(line, tuple(_plain(c) for c in cells) + ("",) * (width - len(cells)))
-            for line, cells in rows
-        ]
-        return _table(path, padded, "\t")
+        return _of_workbook(path, data, known)
     if data.startswith(b"\xd0\xcf\x11\xe0"):
         raise InputError(
             f"{path} is a workbook of an old Excel, or one with a password. Save it as XLSX or CSV."
         )
     found: list[TableRow] = []
     try:
-        text = io.StringIO(_decode(data), newline="")
-        delimiter, skipped = _delimiter(text)
-        reader = csv.reader(text, delimiter=delimiter, strict=True)
-        start = skipped + 1
+        text = _decode(data, known)
+        start = _header_at(text, known)
+        lines = io.StringIO(text, newline="")
+        for _ in range(start.line):
+            lines.readline()
+        reader = _reader(lines, start.delimiter)
+        line = start.line + 1
         for cells in reader:
             if any(cells):
                 if len(found) > MAX_ROWS or len(cells) > MAX_CELLS:
@@ -242,29 +310,68 @@ def _parsed(path: Path) -> Table:
                         f"{path} has more than {MAX_ROWS:,} lines or {MAX_CELLS:,} columns. Keep "
                         "those about the frames."
                     )
-                found.append(TableRow(start, tuple(_plain(cell) for cell in cells)))
-            start = skipped + reader.line_num + 1
+                found.append(TableRow(line, tuple(_plain(cell) for cell in cells)))
+            line = start.line + reader.line_num + 1
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(
             f"{path} is not a table in CSV (UTF-8, UTF-16 or Windows-1252). Save it again as one."
         ) from error
-    return _table(path, found, delimiter)
+    return _table(path, found, start.delimiter)
+
+
+def _reader(lines: Iterable[str], delimiter: str) -> Any:
+    return csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=True)
+
+
+def _cells(line: str, delimiter: str) -> list[str]:
+    """The cells of one line; none where it is no line of a table by itself."""
+    try:
+        return next(_reader([line], delimiter), [])
+    except csv.Error:
+        return []
+
+
+def _of_workbook(path: Path, data: bytes, known: Known) -> Table:
+    def header_in(rows: workbooks.Rows) -> int | None:
+        above = enumerate(rows[:_MOST_ABOVE])
+        return next((i for i, (_, cells) in above if known(cells) >= _HEADERS), None)
+
+    rows = workbooks.read_workbook(
+        path, data, MAX_ROWS, MAX_CELLS, lambda rows: header_in(rows) is not None
+    )
+    rows = rows[header_in(rows) or 0 :]
+    width = len(rows[0][1]) if rows else 0
+    # A workbook does not store the empty cells at the end of a row.
+    padded = [
+        TableRow(line, tuple(_plain(c) for c in cells) + ("",) * (width - len(cells)))
+        for line, cells in rows
+    ]
+    return _table(path, padded, "\t")
 
 
 def _table(path: Path, found: Sequence[TableRow], delimiter: str) -> Table:
     header, *rows = [row for row in found if any(row.cells)] or [TableRow(1, ())]
     if not header.cells:
         raise InputError(f"{path} is empty. Copy it again, or leave it out.")
+    if rows and all(_RULE.fullmatch(cell) for cell in rows[0].cells if cell):
+        rows = rows[1:]
     return Table(path, header.cells, tuple(rows), delimiter)
 
 
 def _plain(cell: str) -> str:
     cell = cell.strip()
-    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
+    if text := _TEXT_FORMULA.fullmatch(cell):
+        return text[1].strip()
+    if cell.startswith("'") and _FORMULA.match(cell):
+        return cell[1:]
+    quoted = len(cell) > 1 and cell.startswith("'") and cell.endswith("'")
+    return cell[1:-1].strip() if quoted else cell
 
 
-def _decode(data: bytes) -> str:
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+def _decode(data: bytes, known: Known) -> str:
+    if data.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+        text = data.decode("utf-32")
+    elif data.startswith((b"\xff\xfe", b"\xfe\xff")):
         text = data.decode("utf-16")
     elif data[1:2] == b"\0" or data[:1] == b"\0":  # UTF-16 without its mark
         text = data.decode("utf-16-le" if data[1:2] == b"\0" else "utf-16-be")
@@ -272,29 +379,53 @@ def _decode(data: bytes) -> str:
         try:
             text = data.decode("utf-8-sig")
         except UnicodeDecodeError:
-            text = data.decode("cp1252")
+            text = _decode_old(data, known)
+    text = text.rstrip("\0\x1a")
     if "\0" in text:
         raise csv.Error("a NUL character")
     return text
 
 
-def _delimiter(text: io.StringIO) -> tuple[str, int]:
-    """What separates the cells, by a first line ``sep=;`` or by the header, and the number of lines
-    before the header, where ``text`` then stands."""
-    skipped = 0
-    while True:
-        place = text.tell()
-        line = text.readline()
-        if not line:
-            return ",", skipped
-        if line.strip():
-            break
-        skipped += 1
-    declared = _SEPARATOR_LINE.fullmatch(line.strip("\r\n"))
+def _decode_old(data: bytes, known: Known) -> str:
+    """In the encoding in which most headers are known: others turn them into other letters."""
+    texts = []
+    for encoding in _OLD_ENCODINGS:
+        try:
+            texts.append(data.decode(encoding))
+        except UnicodeDecodeError:
+            continue
+    return max(texts, key=lambda text: _header_at(text, known).headers)
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """Where a table begins in a text."""
+
+    line: int
+    """The number of lines above it."""
+    delimiter: str
+    headers: int = 0
+    """How many of its headers are known."""
+
+
+def _header_at(text: str, known: Known) -> _Start:
+    """Where the header is, and what separates the cells: by a first line ``sep=;``, by the headers
+    that are known, or else by the first line."""
+    lines = list(itertools.islice(io.StringIO(text, newline=""), _MOST_ABOVE))
+    filled = [i for i, line in enumerate(lines) if line.strip()]
+    if not filled:
+        return _Start(0, ",")
+    first = filled[0]
+    delimiters = list(_USUAL_MARK)
+    declared = _SEPARATOR_LINE.fullmatch(lines[first].strip("\r\n"))
     if declared:
         if declared[1] not in _USUAL_MARK:
             raise csv.Error(f"{declared[1]!r} as separator")
-        return declared[1], skipped + 1
-    text.seek(place)
-    unquoted = re.sub(r'"[^"]*"', "", line)
-    return max(_USUAL_MARK, key=unquoted.count), skipped
+        delimiters, first = [declared[1]], first + 1
+    for i in range(first, len(lines)):
+        for delimiter in delimiters:
+            headers = known(_cells(lines[i], delimiter))
+            if headers >= _HEADERS:
+                return _Start(i, delimiter, headers)
+    unquoted = re.sub(r'"[^"]*"', "", lines[first] if first < len(lines) else "")
+    return _Start(first, max(delimiters, key=unquoted.count))

@@ -11,11 +11,13 @@ from pathlib import Path
 from fetalstudio.formats import yolo
 from fetalstudio.formats.annotation_names import is_mask_folder
 from fetalstudio.formats.croissant import CROISSANT
+from fetalstudio.formats.files import start_of
 from fetalstudio.formats.frame_records import UnreadFile
 from fetalstudio.formats.pictures import KINDS, is_picture
 
 _MOST_ENTRIES = 100_000
 _SNIFFED_BYTES = 1 << 18
+_SNIFFED = frozenset({".json", ".xml", ".txt", ".dat", ".yaml", ".yml"})
 _SNIFFED_FILES = 200
 """Of one ending; no more are opened where none was an annotation."""
 
@@ -36,23 +38,58 @@ _ARCHIVES = frozenset(
 )
 _SPREADSHEETS = frozenset(
     {".xls", ".xlsb", ".ods", ".numbers", ".sav", ".dta", ".sas7bdat", ".rds", ".rdata", ".feather"}
-    | {".mdb", ".accdb"}
+    | {".mdb", ".accdb", ".db", ".sqlite", ".sqlite3", ".jsonl", ".parquet", ".arrow"}
 )
-_ANNOTATIONS = frozenset({".roi", ".geojson", ".ndjson", ".fcsv", ".vtk", ".qpdata", ".itksnap"})
+_ANNOTATIONS = frozenset(
+    {".roi", ".geojson", ".ndjson", ".fcsv", ".vtk", ".vtp", ".qpdata", ".itksnap", ".pts", ".pf"}
+    | {".mps", ".mitk", ".mrb", ".mrml"}
+)
 
 _NUMBERS = re.compile(rb"(?:[ \t]{0,9}-?\d{1,9}(?:\.\d{0,20})?[ \t,;]{1,9}){3}-?\d")
 """The beginning of a text file of coordinates."""
+_PAIR = rb"-?\d{1,9}(?:\.\d{0,20})?"
+_POINTS = re.compile(rb"(?:\s{0,9}" + _PAIR + rb"[ \t,;]{1,9}" + _PAIR + rb"[ \t]{0,9}\r?\n){3}")
+"""The beginning of a text file of points, one in a line."""
+_POINTS_IN_JSON = re.compile(
+    rb"(?:\[\s{0,99}" + _PAIR + rb"\s{0,9},\s{0,99}" + _PAIR + rb"\s{0,99}\]\s{0,9},\s{0,99}){3}"
+)
+_XML = (
+    *((b"<annotations", "CVAT xml"), (b"<annotation", "VOC xml")),
+    *((mark, "annotation xml") for mark in (b"<ASAP_Annotations", b"<Annotations", b"<Regions")),
+    *((mark, "annotation xml") for mark in (b"ImageAnnotation", b"<key>ROIs", b"PlanarFigure")),
+)
+"""What XML of annotations says, and its format."""
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_OF_PROGRAMS = frozenset({"thumbs.db", "ehthumbs.db", "project.db"})
+"""Databases of Windows, and of a project in the source: no tables of a person's."""
+
+_ABOUT_PICTURES = re.compile(
+    rb"[\w)]\.(?:png|jpe?g|bmp|tiff?|dcm|mha|nrrd)\b"
+    rb"|(?i:pixel|mm)[_ ]?(?i:size|spacing|per)",
+)
+"""What a JSON or YAML file says that names pictures, or their pixel size."""
 
 _AS_PICTURES = f"Export such files as {KINDS} to import them."
 _SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """How PNG, JPEG and TIFF files begin."""
 _WITH_ENDING = "Add the ending to the names of such files (NAME.png) to import them."
+CLOSED = "folder without permission"
+_WITH_PERMISSION = (
+    "Give yourself permission to read such files and folders to import what they hold."
+)
 _AS_FOLDERS = "Unpack such archives to import what is in them."
 _AS_CSV = "Save such spreadsheets as XLSX or CSV to import what they say."
 _AS_MASKS = (
     "Export the outlines of the heads as masks (NAME_mask.png), or as a table with the columns "
     "name, cx, cy, a, b and angle_deg, to import them."
 )
+_ABOUT = " about pictures"
+_AS_TABLE = (
+    "Write what such files say about the frames into a table (CSV or XLSX) with the columns "
+    "filename, pixel size(mm) and subject to import it."
+)
+_IN_UTF16 = "text in UTF-16"
+_AS_UTF8 = "Save such files in UTF-8 to import what they say."
 _AS_AUTO = "Import without a stated format to import them too."
 _READ_BY_DEFAULT = frozenset(
     {"labelme json", "COCO json", "VIA json", "Label Studio json", "YOLO txt", "VOC xml"}
@@ -65,9 +102,10 @@ def unread_below(source: Path, read: frozenset[Path] = frozenset()) -> tuple[Unr
     be found. ``read`` are files that are."""
     found: list[UnreadFile] = []
     sniffed: dict[str, int] = defaultdict(int)
-    for path, depth in files_below(source):
+    closed: list[Path] = []
+    for path, depth in files_below(source, closed):
         suffix = _suffix(path.name.lower())
-        if path in read:
+        if path in read or path.name.lower() in _OF_PROGRAMS:
             continue
         if is_picture(path):
             if depth > 1:
@@ -84,13 +122,15 @@ def unread_below(source: Path, read: frozenset[Path] = frozenset()) -> tuple[Unr
             found.append(UnreadFile(path, suffix, _AS_MASKS))
         elif suffix in _SPREADSHEETS:
             found.append(UnreadFile(path, suffix, _AS_CSV))
-        elif suffix in (".json", ".xml", ".txt") and sniffed[suffix] < _SNIFFED_FILES:
+        elif suffix in _SNIFFED and sniffed[suffix] < _SNIFFED_FILES:
             sniffed[suffix] += 1
             kind = _annotation_format(path, suffix)
             if kind is not None:
                 sniffed[suffix] = 0
-                cure = _AS_AUTO if kind in _READ_BY_DEFAULT else _AS_MASKS
-                found.append(UnreadFile(path, kind, cure))
+                found.append(UnreadFile(path, kind, _cure_of(kind)))
+            elif path.is_file() and not _may_be_read(path):
+                found.append(UnreadFile(path, f"{suffix} without permission", _WITH_PERMISSION))
+    found += (UnreadFile(folder, CLOSED, _WITH_PERMISSION) for folder in closed)
     return tuple(found)
 
 
@@ -115,10 +155,13 @@ def unread_messages(source: Path, files: Sequence[UnreadFile]) -> tuple[str, ...
     return tuple(messages)
 
 
-def files_below(source: Path) -> Iterator[tuple[Path, int]]:
-    """The visible files below, and how many folders down they lie; links are not followed."""
+def files_below(source: Path, closed: list[Path] | None = None) -> Iterator[tuple[Path, int]]:
+    """The visible files below, and how many folders down they lie; links are not followed.
+    Folders that may not be listed are added to ``closed``."""
     seen = 0
-    for folder, folders, names in os.walk(source):
+    unlisted: list[Path] = [] if closed is None else closed
+    walk = os.walk(source, onerror=lambda error: unlisted.append(Path(error.filename)))
+    for folder, folders, names in walk:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         depth = len(Path(folder).relative_to(source).parts)
         for name in sorted(names):
@@ -142,37 +185,41 @@ def _where(source: Path, paths: list[Path]) -> str:
     return first if len(paths) == 1 else f"{first} and {len(paths) - 1} more"
 
 
+def _may_be_read(path: Path) -> bool:
+    effective = os.access in os.supports_effective_ids
+    return os.access(path, os.R_OK, effective_ids=effective)
+
+
 def _is_dicom(path: Path) -> bool:
     return start_of(path, 132)[128:] == b"DICM"
 
 
-def start_of(path: Path, size: int) -> bytes:
-    """The first bytes of a file; none where it cannot be read, or is a pipe or a device."""
-    try:
-        if not path.is_file():
-            return b""
-        with path.open("rb") as stream:
-            return stream.read(size)
-    except OSError:
-        return b""
+def _cure_of(kind: str) -> str:
+    """What helps with a format of :func:`_annotation_format`."""
+    if kind in _READ_BY_DEFAULT:
+        return _AS_AUTO
+    if kind == _IN_UTF16:
+        return _AS_UTF8
+    return _AS_TABLE if kind.endswith(_ABOUT) else _AS_MASKS
 
 
 def _annotation_format(path: Path, suffix: str) -> str | None:
     """The annotation format of a JSON, XML or text file; None for any other content."""
     data = start_of(path, _SNIFFED_BYTES)
-    if suffix == ".txt":
+    if data.startswith(_UTF16) and suffix in (".json", ".xml"):
+        return _IN_UTF16
+    if suffix in (".txt", ".dat"):
         if yolo.matches(data):
             return "YOLO txt"
-        return "text of numbers" if _NUMBERS.match(data) else None
+        return "text of numbers" if _NUMBERS.match(data) or _POINTS.match(data) else None
     if suffix == ".xml":
-        for mark, name in ((b"<annotations", "CVAT xml"), (b"<annotation", "VOC xml")):
-            if mark in data:
-                return name
-        return None
+        return next((name for mark, name in _XML if mark in data), None)
     if b'"fetalstudio-' in data[:1000] or b"mlcommons.org/croissant" in data[:1000]:
         return None
-    if path.name == CROISSANT:  # it is one even where its beginning is damaged
-        return None
+    if path.name in (CROISSANT, "dataset.json"):
+        return None  # that of nnU-Net lists its pictures
+    if suffix in (".yaml", ".yml"):
+        return f"YAML{_ABOUT}" if _ABOUT_PICTURES.search(data) else None
     for marks, name in (
         ((b'"shapes"', b'"points"'), "labelme json"),
         ((b'"annotations"', b'"images"'), "COCO json"),
@@ -186,7 +233,13 @@ def _annotation_format(path: Path, suffix: str) -> str | None:
         ((b'"markups"', b'"controlPoints"'), "3D Slicer json"),
         ((b'"polygon"',), "annotation json"),
         ((b'"segmentation"',), "annotation json"),
+        ((b'"FeatureCollection"',), "GeoJSON"),
+        ((b'"openlabel"',), "OpenLABEL json"),
+        ((b'"ROIs"',), "annotation json"),
+        ((b'"vertices"',), "annotation json"),
     ):
         if all(mark in data for mark in marks):
             return name
-    return None
+    if _POINTS_IN_JSON.search(data):
+        return "annotation json"
+    return f"JSON{_ABOUT}" if _ABOUT_PICTURES.search(data) else None

@@ -7,11 +7,8 @@ import io
 import re
 import warnings
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-
-import openpyxl
-from openpyxl.utils import range_boundaries
 
 from fetalstudio.core.errors import InputError
 
@@ -32,8 +29,11 @@ Rows = list[tuple[int, tuple[str, ...]]]
 """The number of each row in its sheet, from 1, and its cells."""
 
 
-def read_workbook(path: Path, data: bytes, max_rows: int, max_cells: int) -> Rows:
-    """The rows of the one sheet that has any, without empty ones.
+def read_workbook(
+    path: Path, data: bytes, max_rows: int, max_cells: int, wanted: Callable[[Rows], bool]
+) -> Rows:
+    """The rows, without empty ones, of the one sheet that has any, or of the one among several that
+    is ``wanted``.
 
     Raises :class:`InputError`, naming the file and the cure, for a damaged or too large workbook,
     for one with several filled sheets, and for formulas whose values are not stored.
@@ -49,6 +49,8 @@ def read_workbook(path: Path, data: bytes, max_rows: int, max_cells: int) -> Row
             raise _too_large(path)
         sheets = _sheets(path, data, max_rows, max_cells, values=True)
         filled = [title for title, rows in sheets.items() if rows]
+        if len(filled) > 1:
+            filled = [title for title in filled if wanted(sheets[title])] or filled
         if len(filled) > 1:
             raise InputError(
                 f"{path} has several filled sheets: {', '.join(filled)}. Save the one about the "
@@ -71,6 +73,8 @@ def _sheets(
     path: Path, data: bytes, max_rows: int, max_cells: int, *, values: bool
 ) -> dict[str, Rows]:
     """The rows of each visible sheet as text: of its values, or of its formulas."""
+    import openpyxl  # slow: a fifth of what the window takes to start
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about extensions that openpyxl leaves out
         book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=values)
@@ -103,6 +107,8 @@ def _sheets(
 
 def _merged_cells(data: bytes) -> dict[str, tuple[_Span, ...]]:
     """Of each sheet, by its part of the workbook, the cells that are merged."""
+    from openpyxl.utils import range_boundaries
+
     with zipfile.ZipFile(io.BytesIO(data)) as packed:
         parts = [i for i in packed.namelist() if i.lower().startswith("xl/worksheets/")]
         return {

@@ -112,6 +112,17 @@ class Annotations:
             self._counted = newest, Counter(map(attrgetter("state"), newest.values()))
         return self._counted[1]
 
+    def taken_over(self) -> frozenset[str]:
+        """The ids of the frames whose ellipse is a proposal of a segmenter that a person confirmed
+        without a change."""
+        same = " AND ".join(f"proposed.{name} = newest.{name}" for name in _LENGTHS)
+        rows = self._storage.database.query(
+            "SELECT DISTINCT newest.frame_id FROM newest_annotations AS newest"
+            " JOIN annotations AS proposed ON proposed.frame_id = newest.frame_id"
+            f" WHERE newest.state != 'proposed' AND proposed.state = 'proposed' AND {same}"
+        )
+        return frozenset(str(row["frame_id"]) for row in rows)
+
     def take_over(self, other: Annotations) -> None:
         """Hold the numbers that ``other`` has counted, whose annotations are held too."""
         self._counted = other._counted

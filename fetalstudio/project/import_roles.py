@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from fetalstudio.formats.frame_records import FrameRecord, FrameSource
+from fetalstudio.formats.frame_tables import is_frame_table
 from fetalstudio.formats.tables import TABLE_SUFFIXES
 from fetalstudio.formats.unread_files import files_below
 
@@ -51,7 +52,7 @@ def other_files(source: Path, found: FrameSource) -> tuple[PlannedFile, ...]:
         elif path in unread:
             file = unread[path]
             planned.append(PlannedFile(path, Role.UNREAD, f"{file.kind}. {file.cure}"))
-        elif path.suffix.lower() in TABLE_SUFFIXES:
+        elif is_frame_table(path):
             notes = (note for note in found.problems if note.startswith(str(path)))
             planned.append(PlannedFile(path, Role.TABLE, " ".join(notes)))
         else:

@@ -18,7 +18,7 @@ from fetalstudio.core.progress import NO_PROGRESS, Progress
 from fetalstudio.core.splits import Part
 from fetalstudio.core.words import counted
 from fetalstudio.formats.doubts import Question
-from fetalstudio.formats.frame_tables import some
+from fetalstudio.formats.frame_rows import some
 from fetalstudio.formats.redaction import Policy
 from fetalstudio.formats.sources import AUTO
 from fetalstudio.formats.subjects import video_of

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -65,6 +66,8 @@ _SAM_PART = re.compile(
 )
 """In a key: the name of a part of SAM, after any prefix."""
 _SD_PART = re.compile(r"(?:model\.diffusion_model|first_stage_model|cond_stage_model)\.")
+_LORA = re.compile(r"lora_|lokr_|hada_w|linear_[ab]_[qkv]|^w_[ab]_\d+", re.IGNORECASE)
+"""In a key: a LoRA of peft, kohya, LyCORIS or SAMed."""
 _INNER = re.compile(r"\b(?:_orig_mod|module)\.")
 _ARCHIVES = (b"\x1f\x8b", b"BZh", b"7z\xbc\xaf", b"Rar!", b"\xfd7zXZ")
 _OTHERS = {b"\x89HDF": "an HDF5 file", b"GGUF": "a GGUF file", b"\x93NUMPY": "a NumPy file"}
@@ -154,14 +157,37 @@ def kind_of(path: Path) -> Literal["sam", "stable diffusion", "other"]:
             ) from error
     else:
         keys = list(_unwrapped(_read(path))[1])
-    if keys and all("lora" in key.lower() for key in keys):
-        raise InputError(
-            f"{path} is a LoRA: a small change to a model, without the model. Give the checkpoint "
-            "of the whole model."
-        )
+    if keys and all(map(_LORA.search, keys)):
+        raise lora_error(path)
     if any(_SAM_PART.search(key) for key in keys):
         return "sam"
     return "stable diffusion" if any(_SD_PART.match(key) for key in keys) else "other"
+
+
+def lora_error(path: Path) -> InputError:
+    """What to raise for a file or folder that holds a LoRA alone."""
+    return InputError(
+        f"{path} is a LoRA: a small change to a model, without the model. Give the checkpoint of "
+        "the whole model."
+    )
+
+
+def check_weights(state: Mapping[str, Tensor], path: Path) -> None:
+    """Raise :class:`InputError` for tensors that are no plain weights: with a LoRA among them, or
+    stored in 8 bits or as whole numbers, which mean nothing without their factors."""
+    change = next(filter(_LORA.search, state), None)
+    if change is not None:
+        raise InputError(
+            f"{path} holds a LoRA beside the weights that it changes ({change}). Merge it into "
+            "them, as merge_and_unload of peft does, and save the model again."
+        )
+    for key, value in state.items():
+        if not value.is_floating_point() or value.itemsize < 2:
+            kind = str(value.dtype).removeprefix("torch.")
+            raise InputError(
+                f"{path} is quantised: it stores {key} as {kind}. Give a checkpoint in 16 or 32 "
+                "bits."
+            )
 
 
 def write_checkpoint(state: Mapping[str, Tensor], path: Path) -> None:
@@ -231,7 +257,10 @@ def _read(path: Path) -> Any:
     try:
         if _is_safetensors(head):
             return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        # Opened here: of a path that ends in .safetensors, PyTorch believes the ending.
+        with path.open("rb") as stream, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.load(stream, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(
             f"{path} holds more than weights, or is not a checkpoint. Reading the rest could run "

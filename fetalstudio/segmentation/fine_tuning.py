@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from fetalstudio.core.training_settings import TrainingSettings
 from fetalstudio.learning import autocast, load_checkpoint, save_checkpoint
 from fetalstudio.segmentation.confidence import Confidence
 from fetalstudio.segmentation.embeddings import EmbeddingCache
+from fetalstudio.segmentation.epochs import EpochFigures, Epochs, Found, Validated
 from fetalstudio.segmentation.examples import Embedded, embed_all, laid, varied
 from fetalstudio.segmentation.lora import add_lora
 from fetalstudio.segmentation.sam import decode, dice_ce, jittered_boxes, paper_boxes
@@ -36,31 +37,6 @@ from fetalstudio.segmentation.tuned_weights import TunedWeights
 _IOU_WEIGHT = 0.1
 FINE_TUNING = "fine-tuning"
 """The note of the progress of the optimiser's steps; see also ``examples.EMBEDDING``."""
-_FAILURE = 0.9
-"""A validation frame with a Dice below this counts as failed."""
-_LEAST_GAIN = 1e-4
-"""Gain in Dice. A smaller one is rounding, not learning."""
-
-
-_TO_CALIBRATE = 10
-"""With validation frames of fewer subjects, the confidence is withheld: what a few heads say about
-it is chance."""
-_FOLDS = 5
-_PRIOR = 1.0
-"""See ``Confidence.fit``. Validation frames are nearly all found well, which says little about the
-slope of the curve."""
-
-
-@dataclass(frozen=True, slots=True)
-class EpochFigures:
-    """The figures of one epoch, counted from 1. Epoch 0 is the original model, whose training loss
-    is NaN."""
-
-    epoch: int
-    train_loss: float
-    validation_loss: float
-    validation_dice: float
-    best: bool
 
 
 def fine_tune(
@@ -78,14 +54,15 @@ def fine_tune(
     """Return the best epoch's segmenter and the figures of all epochs.
 
     The best may be epoch 0, the original. Another epoch counts as better only if the gain exceeds
-    chance; see ``_better``. The given segmenter is left as it is. The mask decoder and the learned
-    prompt tokens are tuned, and a SAM that had none is given some; without ``settings.lora`` the
-    encoder is frozen.
+    chance; see :meth:`Epochs.is_better`. The given segmenter is left as it is. The mask decoder and
+    the learned prompt tokens are tuned, and a SAM that had none is given some; without
+    ``settings.lora`` the encoder is frozen.
 
     All epochs are measured with ``prompt``: the one that the result is for, by default the one that
     the given segmenter is used with. By default, a segmenter that is used with a box is used
     without one from then on, if its best epoch is better so. The confidence of the result is
-    calibrated by the validation frames, or withheld where they are too few; see ``_confidence``.
+    calibrated by the validation frames, or withheld where they are too few; see
+    :meth:`Epochs.confidence`.
 
     If the file ``state`` exists, left by an earlier call with the same arguments, the training
     resumes after its last epoch. When it is asked to stop, it ends after the current step with the
@@ -115,10 +92,9 @@ def fine_tune(
     changing = Segmenter(copy.deepcopy(tuned.sam), tuned.card, tuned.device)
     done = distributed.everywhere(_train, changing, task, begun, callbacks, saved)[0]
     tuned.sam.load_state_dict(done.best_state)
-    if done.best_epoch > 0:
-        chosen = _prompt_of_best(done, prompts)
-        subjects = [frame.subject for frame in validation]
-        curve = _confidence([rows[chosen] for rows in done.measured], subjects)
+    if done.best.epoch > 0:
+        chosen = done.best_prompt()
+        curve = done.confidence(chosen, [frame.subject for frame in validation])
         known = None if curve is None else asdict(curve.after(tuned.confidence or Confidence()))
         tuned = _with_card(
             tuned, {**tuned.card.preprocessing, "prompt": chosen, "confidence": known}
@@ -162,22 +138,6 @@ class _Task:
     """Those to validate with. The first one chooses the best epoch."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """A validation frame in an epoch."""
-
-    dice: float
-    """Of the mask."""
-    expected: float
-    """The confidence, by the curve that the training began with."""
-    iou: float
-    """Of the ellipse."""
-
-
-_Measured = Mapping[Prompt, Sequence[_Row]]
-"""The validation frames in an epoch, by prompt."""
-
-
 class _Steps:
     """Reports the steps to a `Progress`. A request to stop is remembered instead of raised, because
     all processes have to stop at the same step."""
@@ -217,64 +177,29 @@ class _Saved:
         save_checkpoint(self.path, dict(state))
 
 
-@dataclass(slots=True)
-class _Progress:
-    """The state of a training besides its weights."""
-
-    first: Sequence[float]
-    """Dice of each validation frame by the original model."""
-    best: float
-    """Mean Dice of the best epoch."""
-    best_state: Mapping[str, Tensor]
-    since: int = 0
-    """Number of epochs since the best one."""
-    figures: list[EpochFigures] = field(default_factory=list)
-    measured: list[_Measured] = field(default_factory=list)
-    """By epoch, as ``figures``."""
-
-    @property
-    def best_epoch(self) -> int:
-        return max(row.epoch for row in self.figures if row.best)
-
-
 def _train(
     segmenter: Segmenter,
     task: _Task,
     begun: Mapping[str, Any] | None,
     callbacks: _Callbacks,
     saved: _Saved | None,
-) -> _Progress:
+) -> Epochs:
     """Runs in every process at once. Only the first process measures, decides and saves."""
     leads = distributed.rank() == 0
     if not leads:
         segmenter = Segmenter(segmenter.sam, segmenter.card)
     weights = _weights(segmenter, task.settings)
+    epochs = Epochs(task.prompts)
     done = 0
-    progress = _Progress([], -1.0, {})
     if begun is not None:
         weights.restore(begun)
-        done = begun["figures"][-1]["epoch"]
-        figures = [EpochFigures(**row) for row in begun["figures"]]
-        progress = _Progress(
-            begun["first"],
-            begun["best"],
-            begun["best_state"],
-            begun["since"],
-            figures,
-            [{p: [_Row(*row) for row in rows] for p, rows in m.items()} for m in begun["measured"]],
-        )
+        epochs.restore(begun)
+        done = epochs.figures[-1].epoch
     elif leads:
         with weights.averaged() as original:
-            loss, measured = _validate(original, task)
-            scores = [row.dice for row in measured[task.prompts[0]]]
-            score = float(np.mean(scores))
-            figures = [EpochFigures(0, float("nan"), loss, score, True)]
-            progress = _Progress(
-                scores, score, _state(original), figures=figures, measured=[measured]
-            )
-            callbacks.on_epoch(figures[0], original)
+            callbacks.on_epoch(_measured(original, task, epochs, float("nan")), original)
     for epoch in range(done + 1, task.settings.epochs + 1):
-        if distributed.agreed(progress.since >= task.settings.patience):
+        if distributed.agreed(leads and epochs.since_best >= task.settings.patience):
             break
         train_loss = _one_epoch(weights, task, epoch, callbacks)
         if train_loss is None:
@@ -282,100 +207,20 @@ def _train(
         if leads:
             reached = weights.state()
             with weights.averaged() as averaged:
-                _measure(averaged, task, progress, epoch, train_loss)
+                figures = _measured(averaged, task, epochs, train_loss)
                 if saved is not None:
-                    saved.write(reached | _state_of(progress))
-                callbacks.on_epoch(progress.figures[-1], averaged)
-    return progress
+                    saved.write(reached | epochs.state())
+                callbacks.on_epoch(figures, averaged)
+    return epochs
 
 
-def _measure(
-    segmenter: Segmenter, task: _Task, progress: _Progress, epoch: int, train_loss: float
-) -> None:
-    loss, measured = _validate(segmenter, task)
-    scores = [row.dice for row in measured[task.prompts[0]]]
-    improved = _better(scores, progress)
-    score = float(np.mean(scores))
-    progress.since = 0 if improved else progress.since + 1
-    if improved:
-        progress.best, progress.best_state = score, _state(segmenter)
-    progress.figures.append(EpochFigures(epoch, train_loss, loss, score, improved))
-    progress.measured.append(measured)
-
-
-def _better(scores: Sequence[float], progress: _Progress) -> bool:
-    """Whether an epoch is the best so far, and a better choice than the original model.
-
-    Its gain over the original must exceed the standard error over the validation frames. With few
-    frames, the best of twenty epochs would otherwise be better only by chance. No more frames may
-    fail than with the original.
-    """
-    better = _by_more_than_chance(scores, progress.first)
-    return better and float(np.mean(scores)) > progress.best + _LEAST_GAIN
-
-
-def _by_more_than_chance(scores: Sequence[float], others: Sequence[float]) -> bool:
-    """Whether the mean gain over the ``others`` exceeds its standard error, and no more frames
-    fail."""
-    gains = np.subtract(scores, others)
-    error = float(gains.std(ddof=1)) / len(gains) ** 0.5 if len(gains) > 1 else 0.0
-    failures = [sum(score < _FAILURE for score in s) for s in (others, scores)]
-    return float(gains.mean()) > error and failures[1] <= failures[0]
-
-
-def _prompt_of_best(done: _Progress, prompts: Sequence[Prompt]) -> Prompt:
-    """The prompt that the best epoch is used with: another one than the first only if it is better
-    by more than chance."""
-    rows = done.measured[done.best_epoch]
-    first = [row.dice for row in rows[prompts[0]]]
-    for prompt in prompts[1:]:
-        if _by_more_than_chance([row.dice for row in rows[prompt]], first):
-            return prompt
-    return prompts[0]
-
-
-def _confidence(measured: Sequence[Sequence[_Row]], subjects: Sequence[str]) -> Confidence | None:
-    """The curve from the confidence, as the training knew it, to the expected IoU.
-
-    ``measured`` holds the validation frames of ``subjects`` by epoch. They chose the epoch, so they
-    are not new to the model. Each fold of subjects is therefore looked at in the epoch that the
-    other folds choose. None with too few subjects, or if larger estimates stand for smaller IoUs.
-    """
-    names = sorted(set(subjects))
-    if len(names) < _TO_CALIBRATE:
-        return None
-    fold = np.array([names.index(subject) % _FOLDS for subject in subjects])
-    dices = np.array([[row.dice for row in rows] for rows in measured[1:]])
-    held = []
-    for k in range(_FOLDS):
-        epoch = 1 + int(dices[:, fold != k].mean(axis=1).argmax())
-        held += [measured[epoch][i] for i in np.flatnonzero(fold == k).tolist()]
-    try:
-        return Confidence.fit(
-            [row.expected for row in held], [row.iou for row in held], prior=_PRIOR
-        )
-    except ValueError:
-        return None
+def _measured(segmenter: Segmenter, task: _Task, epochs: Epochs, train_loss: float) -> EpochFigures:
+    loss, validated = _validate(segmenter, task)
+    return epochs.add(train_loss, loss, validated, lambda: _state(segmenter))
 
 
 def _state(segmenter: Segmenter) -> Mapping[str, Tensor]:
     return {k: v.detach().clone().cpu() for k, v in segmenter.sam.state_dict().items()}
-
-
-def _state_of(progress: _Progress) -> dict[str, Any]:
-    figures = [asdict(row) for row in progress.figures]
-    best = {"best": progress.best, "best_state": dict(progress.best_state)}
-    measured = [
-        {prompt: [astuple(row) for row in rows] for prompt, rows in epoch.items()}
-        for epoch in progress.measured
-    ]
-    return {
-        **best,
-        "first": list(progress.first),
-        "since": progress.since,
-        "figures": figures,
-        "measured": measured,
-    }
 
 
 def _unfreeze(segmenter: Segmenter, settings: TrainingSettings) -> list[nn.Parameter]:
@@ -504,13 +349,13 @@ def _loss(
 
 
 @torch.no_grad()
-def _validate(segmenter: Segmenter, task: _Task) -> tuple[float, _Measured]:
+def _validate(segmenter: Segmenter, task: _Task) -> tuple[float, Validated]:
     """Mean loss with the first prompt, and each frame at its own size by prompt.
 
     The box of a prompt is that of the person's ellipse.
     """
     losses: list[float] = []
-    measured: dict[Prompt, list[_Row]] = {prompt: [] for prompt in task.prompts}
+    validated: dict[Prompt, list[Found]] = {prompt: [] for prompt in task.prompts}
     for e, example in zip(task.held_out, task.validation, strict=True):
         h, w = example.image.shape
         reference = example.ellipse.mask((w, h))
@@ -524,7 +369,7 @@ def _validate(segmenter: Segmenter, task: _Task) -> tuple[float, _Measured]:
                 losses.append(_loss(segmenter, embedding, [e], inner).item())
             found = segmenter.predict_embedded(embedding, (w, h), box=box)
             mask = found.mask if found.ellipse is None else found.ellipse.mask((w, h))
-            measured[prompt].append(
-                _Row(dice(found.mask, reference), found.confidence or 0.0, iou(mask, reference))
+            validated[prompt].append(
+                Found(dice(found.mask, reference), found.confidence or 0.0, iou(mask, reference))
             )
-    return float(np.mean(losses)), measured
+    return float(np.mean(losses)), validated

@@ -29,6 +29,9 @@ from fetalstudio.formats.model_card import INTACT_COPY
 from fetalstudio.learning import autocast
 
 FOLDER = "detail"
+FROM_NOWHERE = {"_name_or_path": ""}
+"""For a configuration that is saved: diffusers would write down where the model was read from, and
+that path may name a person."""
 PLACE = 4
 """Maps of the beam: its direction (x, y), depth and log2 of the scale."""
 SPECKLE = 2 * BANDS
@@ -116,6 +119,7 @@ class Detail:
 
     def write(self, folder: Path) -> None:
         """Write into a model's folder, in half precision."""
+        self.net.register_to_config(**FROM_NOWHERE)
         self.net.half()
         try:
             self.net.save_pretrained(folder / FOLDER)

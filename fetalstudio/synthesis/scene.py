@@ -23,11 +23,12 @@ class Scene:
     """One of ``conditions.STYLES``, or ``simulated`` for the scanner simulator instead of the
     network."""
     reference: NDArray[np.uint8] | None = None
-    """A real frame of the same size, (H, W) uint8, whose sector and grain are taken over."""
+    """A real frame of the same size, (H, W) uint8, whose sector, brightness and grain are taken
+    over."""
     replaces: Ellipse | None = None
     """The head in ``reference``, in its px. If it is given, the tissue around this head and
     the new one is kept."""
     mm_per_px: float | None = None
     """The scale, if it is known. Only the simulator uses it, and guesses it otherwise."""
     grain: bool = True
-    """Whether the grain of ``reference`` is taken over too."""
+    """Whether the brightness and the grain of ``reference`` are taken over too."""

@@ -22,19 +22,21 @@ from fetalstudio.formats.model_card import ModelCard, fingerprint
 from fetalstudio.learning import pick_device
 from fetalstudio.synthesis.closer import closer_condition, closer_view, made_around
 from fetalstudio.synthesis.conditions import CANVAS, STYLES, Condition, Surroundings
-from fetalstudio.synthesis.detail import Detail
+from fetalstudio.synthesis.detail import FROM_NOWHERE, Detail
 from fetalstudio.synthesis.grain import with_grain_of
 from fetalstudio.synthesis.interface import Drawn, OnStep
 from fetalstudio.synthesis.lift import Image, Lift, enlarged
 from fetalstudio.synthesis.pipeline import SAMPLER, CompactPipeline
 from fetalstudio.synthesis.scene import Scene
 from fetalstudio.synthesis.simulated import SIMULATED, simulated_images, simulated_provenance
+from fetalstudio.synthesis.tone import tone_curve, toned
 
 # The progress bar for loading two files would mix with our own progress.
 disable_progress_bar()
 
-_CLOSER_FROM = 3
-"""Steps from which a small head is drawn again. Drafts of fewer show where the skull will be."""
+_FINISHED_FROM = 3
+"""Steps from which an image is finished: small heads are drawn again, and detail is added. Drafts
+of fewer steps show where the skull will be while an ellipse is dragged."""
 
 
 class Synthesizer:
@@ -84,6 +86,8 @@ class Synthesizer:
         Raises :class:`UserError` if a file cannot be written.
         """
         folder.mkdir(parents=True, exist_ok=True)
+        for part in (self.pipeline, self.pipeline.unet):
+            part.register_to_config(**FROM_NOWHERE)
         self.pipeline.unet.half()
         try:
             self.pipeline.save_pretrained(folder)
@@ -120,7 +124,8 @@ class Synthesizer:
             return simulate_scenes(scenes, seeds, on_step)
         conditions = [_condition(scene) for scene in scenes]
         views: dict[int, Affine] = {}
-        if steps >= _CLOSER_FROM:
+        finished = steps >= _FINISHED_FROM
+        if finished:
             found = ((i, closer_view(s.ellipse, s.size)) for i, s in enumerate(scenes))
             views = {i: view for i, view in found if view is not None}
         total = 2 * steps if views else steps
@@ -128,8 +133,9 @@ class Synthesizer:
         def report(done: int, look: Callable[[], _Look]) -> None:
             def preview() -> NDArray[np.uint8]:
                 # Without detail, which would take as long as a third of a step.
+                shown = _toned(look(), conditions[0], scenes[0])
                 return _placed(
-                    _rounded(_laid(look(), scenes[0], enlarged)), conditions[0], scenes[0]
+                    _rounded(_laid(shown, scenes[0], enlarged)), conditions[0], scenes[0]
                 )
 
             if on_step is not None:
@@ -156,8 +162,9 @@ class Synthesizer:
             )
             for (i, view), canvas in zip(views.items(), again, strict=True):
                 looks[i] = _Look(canvases[i], canvas, view)
+        finish = self.finish if finished else None
         return [
-            self._picture(*parts) for parts in zip(looks, conditions, scenes, seeds, strict=True)
+            _picture(finish, *parts) for parts in zip(looks, conditions, scenes, seeds, strict=True)
         ]
 
     def _sampled(
@@ -223,28 +230,6 @@ class Synthesizer:
             config.default_guidance if guidance is None else guidance,
         )
 
-    def _picture(
-        self, look: _Look, condition: Condition, scene: Scene, seed: int
-    ) -> NDArray[np.uint8]:
-        """The image at the frame's size, in its sector or surroundings."""
-        finish, size = self.finish, scene.size
-        if isinstance(finish, Detail):
-            plain = _laid(look, scene, enlarged)
-            scale = 1 / letterbox(size, CANVAS).scale
-            lender = scene.reference if scene.grain else None
-            image = _rounded(finish.apply(plain, scale, seed, lender))
-        else:
-
-            def lifted(canvas: NDArray[np.uint8], size: Size, view: Affine | None) -> Image:
-                if finish is None:
-                    return enlarged(canvas.astype(np.float32), size, view)
-                return finish.apply(canvas, size, seed, view).astype(np.float32)
-
-            image = _rounded(_laid(look, scene, lifted))
-        if scene.reference is not None and scene.grain:
-            image = with_grain_of(scene.reference, image, seed)
-        return _placed(image, condition, scene)
-
 
 @dataclass(frozen=True, slots=True)
 class _Look:
@@ -254,6 +239,38 @@ class _Look:
     closer: NDArray[np.uint8] | None = None
     view: Affine | None = None
     """Maps the frame to the closer drawing."""
+
+
+def _picture(
+    finish: Lift | Detail | None, look: _Look, condition: Condition, scene: Scene, seed: int
+) -> NDArray[np.uint8]:
+    """The image at the frame's size, in its sector or surroundings."""
+    size, look = scene.size, _toned(look, condition, scene)
+    if isinstance(finish, Detail):
+        plain = _laid(look, scene, enlarged)
+        scale = 1 / letterbox(size, CANVAS).scale
+        lender = scene.reference if scene.grain else None
+        image = _rounded(finish.apply(plain, scale, seed, lender))
+    else:
+
+        def lifted(canvas: NDArray[np.uint8], size: Size, view: Affine | None) -> Image:
+            if finish is None:
+                return enlarged(canvas.astype(np.float32), size, view)
+            return finish.apply(canvas, size, seed, view).astype(np.float32)
+
+        image = _rounded(_laid(look, scene, lifted))
+    if scene.reference is not None and scene.grain:
+        image = with_grain_of(scene.reference, image, seed)
+    return _placed(image, condition, scene)
+
+
+def _toned(look: _Look, condition: Condition, scene: Scene) -> _Look:
+    """The drawings, as bright as the frame that lends its sector."""
+    if scene.reference is None or condition.sector is None or not scene.grain:
+        return look
+    levels = tone_curve(look.canvas, _on_canvas(scene.reference), condition.sector)
+    closer = None if look.closer is None else toned(look.closer, levels)
+    return _Look(toned(look.canvas, levels), closer, look.view)
 
 
 def _laid(
@@ -318,12 +335,16 @@ def _check(scenes: Sequence[Scene], steps: int, guidance: float) -> None:
             raise InputError(f"The ellipse lies off the {w}x{h} px frame. Move it onto the frame.")
 
 
+def _on_canvas(reference: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return warp(reference, letterbox((reference.shape[1], reference.shape[0]), CANVAS), CANVAS)
+
+
 def _condition(scene: Scene) -> Condition:
     to_canvas = letterbox(scene.size, CANVAS)
     ellipse = scene.ellipse.transformed(to_canvas)
     if scene.reference is None:
         return Condition(ellipse, None, scene.style)
-    laid = warp(scene.reference, to_canvas, CANVAS)
+    laid = _on_canvas(scene.reference)
     surroundings = None
     if scene.replaces is not None:
         made = np.maximum(

@@ -18,11 +18,12 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
 from fetalstudio.core.progress import NO_PROGRESS
 from fetalstudio.core.words import counted
-from fetalstudio.engine.jobs.import_frames.request import ImportRequest, ImportResult
+from fetalstudio.engine.jobs.import_frames.request import ImportRequest
 from fetalstudio.engine.jobs.propose.request import ProposeResult
 from fetalstudio.engine.process.events import Failed
 from fetalstudio.engine.process.job import Request
 from fetalstudio.project.backups import Backup, restore
+from fetalstudio.project.importers import ImportReport
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Frame
 from fetalstudio.resources import samples_dir, user_data_dir, wide_samples_dir
@@ -183,7 +184,7 @@ class Session(QObject):
         self.batches_changed.emit()
         self.models_changed.emit()
 
-    def open_sample_project(self) -> JobHandle[ImportResult] | None:
+    def open_sample_project(self) -> JobHandle[ImportReport] | None:
         """Open the sample project in the user's data folder; make it on the first call.
 
         Returns the handle of the import if its frames still have to be imported.
@@ -196,7 +197,7 @@ class Session(QObject):
             self.new_project(path)
         return self._import_samples(path)
 
-    def _import_samples(self, path: Path) -> JobHandle[ImportResult] | None:
+    def _import_samples(self, path: Path) -> JobHandle[ImportReport] | None:
         """Import the next sample cohort into the sample project, unless it is no longer open.
 
         The log of amendments says which imports were made: a cohort that a person removed does not
@@ -338,7 +339,7 @@ class Session(QObject):
         else:
             self.frame_id = None
 
-    def import_frames(self, request: ImportRequest) -> JobHandle[ImportResult]:
+    def import_frames(self, request: ImportRequest) -> JobHandle[ImportReport]:
         """Start an import; ``frames_changed`` follows when its frames are in the project."""
         handle = self.submit(request)
         handle.on_finished(self._frames_imported)
@@ -407,15 +408,19 @@ class Session(QObject):
 
     # -- jobs -------------------------------------------------------------------------------
 
-    def submit(self, request: Request[Result], *, replace: bool = False) -> JobHandle[Result]:
-        """Submit a job to the engine; the window shows its warnings and its failure."""
+    def submit(
+        self, request: Request[Result], *, replace: bool = False, known: Sequence[str] = ()
+    ) -> JobHandle[Result]:
+        """Submit a job to the engine; the window shows its warnings, except those that are
+        ``known`` because the page shows them, and its failure."""
         handle = self.engine.submit(request, replace=replace)
-        handle.warned.connect(self._job_warned)
+        handle.warned.connect(lambda text: self._job_warned(text, known))
         handle.failed.connect(self._job_failed)
         return handle
 
-    def _job_warned(self, text: str) -> None:
-        self.message.emit(text, "warning")
+    def _job_warned(self, text: str, known: Sequence[str]) -> None:
+        if text not in known:
+            self.message.emit(text, "warning")
 
     def _job_failed(self, event: Failed) -> None:
         # A person can correct bad input, and a traceback would only be a distraction.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +12,7 @@ import psutil
 
 from fetalstudio.engine.process.client import EngineClient
 from fetalstudio.engine.process.events import FINAL, Event, Started
+from fetalstudio.studies.campaigns.child import in_child
 
 
 class Log:
@@ -50,6 +53,19 @@ class Log:
         assert [isinstance(e, FINAL) for e in events] == [False] * (len(events) - 1) + [True]
         if len(events) > 1:
             assert [isinstance(e, Started) for e in events] == [True] + [False] * (len(events) - 1)
+
+
+def killed(work: Callable[..., None], *arguments: object) -> None:
+    """Do ``work(*arguments)`` in a process of its own, in the midst of which it kills itself.
+
+    The test asks for the fixture ``forks``, so that the process need not load PyTorch.
+    """
+    assert in_child(work, *arguments, patience_s=120.0).status == -signal.SIGKILL
+
+
+def die() -> None:
+    """End this process as the system does where it runs out of memory."""
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def gone(pid: int, timeout: float = 10.0) -> bool:

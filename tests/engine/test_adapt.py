@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -44,6 +40,7 @@ from fetalstudio.project.project import Project
 from fetalstudio.synthesis.lift import Lift
 from fetalstudio.synthesis.pipeline import CompactPipeline, build_scheduler, build_unet
 from fetalstudio.synthesis.synthesizer import Synthesizer
+from tests.engine.support import die, killed
 
 RATE = 2e-2
 """High: in a few steps the tiny model must get visibly nearer to the frames."""
@@ -172,43 +169,21 @@ def test_a_cancel_before_anything_was_measured_leaves_nothing(
     assert max(e.done for e in heard if isinstance(e, Progress)) == 3
 
 
-KILLED = """
-import sys
-from fetalstudio.engine.jobs.adapt import choice, held_out
-from fetalstudio.engine.process.events import Adapting
-from fetalstudio.engine.jobs.adapt import job as adapt
-from fetalstudio.engine.process.local import run_job
-from tests.engine.test_adapt import request_for
-from fetalstudio.project.project import Project
-held_out.SAMPLES, adapt.LIFT_FRAMES, choice.TOLERANCE = 2, 2, 1.0
-def heard(event):
-    if isinstance(event, Adapting):
-        print(event.step, flush=True)
-with Project.open(sys.argv[1]) as project:
-    request = request_for(project, steps=4, measure_every=2)
-run_job(request, heard)
-"""
+def adapt_and_die(request: AdaptRequest) -> None:
+    held_out.SAMPLES, adapt.LIFT_FRAMES, adapt_choice.TOLERANCE = 2, 2, 1.0
+
+    def hear(event: Event) -> None:
+        if isinstance(event, Adapting) and event.step == 2:
+            threading.Timer(0.1, die).start()
+
+    run_job(request, hear)
 
 
 @pytest.mark.slow
 def test_a_killed_adapting_goes_on_and_ends_as_an_unbroken_one(
-    sample_project: Project, tiny: str, tmp_path: Path
+    sample_project: Project, tiny: str, forks: None
 ) -> None:
-    root = Path(__file__).parents[2]
-    with subprocess.Popen(
-        [sys.executable, "-c", KILLED, str(sample_project.path)],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=root,
-        env={**os.environ, "PYTHONPATH": str(root)},
-    ) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.strip() == "2":
-                time.sleep(0.1)
-                process.kill()
-                break
-        assert process.wait() == -signal.SIGKILL
+    killed(adapt_and_die, request_for(sample_project, steps=4, measure_every=2))
     (run,) = sample_project.runs.all()
     assert run.state == "running" and [row["step"] for row in run.history] == [0, 2]
 

@@ -63,6 +63,8 @@ def test_pairs_that_were_shown_not_to_help_are_not_recommended(answer: str, expe
         (replace(HELPS, answer="unknown", gain=0.001), "have changed about nothing"),
         (replace(HELPS, answer="too_few"), "Too few subjects"),
         (replace(HELPS, answer="insensitive"), "could not have shown a difference"),
+        (replace(HELPS, answer="insensitive"), "so far they have helped, though not"),
+        (replace(HELPS, answer="insensitive", beside="Others: +2."), "difference. Others: +2."),
         (replace(HELPS, answer="unknown"), "allow both answers"),
     ],
 )

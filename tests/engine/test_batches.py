@@ -5,9 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-import subprocess
 import sys
-import textwrap
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,36 +31,34 @@ from fetalstudio.engine.process.local import run_job
 from fetalstudio.formats.ellipse_table import NamedEllipse
 from fetalstudio.formats.pair_files import PairFiles
 from fetalstudio.formats.pictures import note_in, read_image, write_png
+from fetalstudio.project.database import Database
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.project import Project
+from tests.engine.support import die, killed
 
-CHILD = """
-    import os, signal, sys
-    from pathlib import Path
-    from fetalstudio.engine.process.events import Preview
-    from fetalstudio.engine.process.local import run_job
-    from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest
-    from fetalstudio.project.database import Database
-    die = lambda: os.kill(os.getpid(), signal.SIGKILL)
-    seen, commits = [], []
-    def report(event):
+
+def make_and_die(request: SynthesizeRequest, moment: str) -> None:
+    seen: list[Event] = []
+    commits: list[str] = []
+
+    def hear(event: Event) -> None:
         if isinstance(event, Preview):
             seen.append(event)
-        if sys.argv[3] == "between chunks" and len(seen) == 2:
+        if moment == "between chunks" and len(seen) == 2:
             die()
+
     execute = Database.execute
-    def counted(database, sql, *values):
+
+    def counted(self: Database, sql: str, values: Sequence[Any] = ()) -> Any:
         if sql == "COMMIT":
-            commits.append(1)
+            commits.append(sql)
             # The first stores the subjects' parts, the second the batch, each other one a chunk.
-            if sys.argv[3] == "before a commit" and len(commits) == 4:
+            if moment == "before a commit" and len(commits) == 4:
                 die()
-        return execute(database, sql, *values)
-    Database.execute = counted
-    out = Path(sys.argv[2])
-    run_job(SynthesizeRequest(Path(sys.argv[1]), count=6, steps=1, seed=4, out=out),
-            report)
-"""
+        return execute(self, sql, values)
+
+    Database.execute = counted  # type: ignore[method-assign]
+    run_job(request, hear)
 
 
 def pixels(project: Project) -> dict[str, bytes]:
@@ -97,13 +94,11 @@ def unbroken(sample_project: Project, tmp_path: Path) -> Project:
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 @pytest.mark.parametrize(("moment", "done"), [("between chunks", 4), ("before a commit", 4)])
 def test_a_killed_batch_goes_on_to_what_an_unbroken_one_makes(
-    sample_project: Project, unbroken: Project, tmp_path: Path, moment: str, done: int
+    sample_project: Project, unbroken: Project, tmp_path: Path, moment: str, done: int, forks: None
 ) -> None:
     out = tmp_path / "out"
-    command = [sys.executable, "-c", textwrap.dedent(CHILD)]
-    child = [*command, str(sample_project.path), str(out), moment]
-    killed = subprocess.run(child, capture_output=True, text=True, timeout=120, check=False)
-    assert killed.returncode == -9, killed.stderr
+    begun = SynthesizeRequest(sample_project.path, count=6, steps=1, seed=4, out=out)
+    killed(make_and_die, begun, moment)
     sample_project.recover()
     (batch,) = sample_project.batches.unfinished()
     assert (batch.wanted, batch.done) == (6, done)

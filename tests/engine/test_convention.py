@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from argparse import Namespace
-from dataclasses import astuple, replace
+from dataclasses import asdict, astuple, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -14,14 +14,19 @@ from PIL import Image as PILImage
 
 from fetalstudio.core.convention import Convention, Offset
 from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.errors import InputError
 from fetalstudio.core.metrics import Interval
 from fetalstudio.core.progress import Stopped
+from fetalstudio.engine import conventions as conventions_module
+from fetalstudio.engine.cohort_conventions import drawn_for_pairs, known_for_pairs
 from fetalstudio.engine.cohort_split import labelled_frames
 from fetalstudio.engine.conventions import has_learnt, own_offset
 from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest
 from fetalstudio.engine.jobs.evaluate.scorecard import conventions
+from fetalstudio.engine.jobs.pair_convention.request import PairConventionRequest
 from fetalstudio.engine.jobs.propose.request import ProposeRequest
 from fetalstudio.engine.jobs.report.page import report_html
+from fetalstudio.engine.jobs.sample.request import SampleRequest
 from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest
 from fetalstudio.engine.models.loading import find_model
 from fetalstudio.engine.process.events import Event, Progress
@@ -179,6 +184,52 @@ def test_pairs_show_the_skull_where_the_cohort_draws_the_ellipse_around_it(
     )
     for image, wanted in zip(images, expected, strict=True):
         assert np.abs(image.astype(int) - wanted).max() <= 2
+
+
+def test_a_single_image_follows_the_convention_as_a_batch_does(
+    drawn_outside: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, ellipse = drawn_outside, labelled_frames(drawn_outside)[0].ellipse
+    (cohort,) = project.frames.cohorts()
+    found = run_job(PairConventionRequest(project.path, cohort)).convention
+    assert found is not None and 0.01 < found.offset.long < 0.06
+    assert len(project.parts.stored()) == 5  # no test frame of tomorrow was measured
+    plain = SampleRequest(ellipse, (800, 540), project=project.path, cohort=cohort, steps=2)
+    made = run_job(replace(plain, convention=found.offset))
+    assert made.ellipse == ellipse
+    assert made.provenance["convention"] == asdict(found.offset)
+    skull = Ellipse(*made.provenance["skull"])
+    assert astuple(found.offset.apply(skull)) == pytest.approx(astuple(ellipse))
+    without = run_job(plain)
+    assert "convention" not in without.provenance
+    on_skull = ModelCard.read(find_model("synthesizer", None).folder)
+    shown = own_offset(on_skull).apply(skull)
+    same = run_job(replace(plain, ellipse=shown))
+    assert np.array_equal(made.image, same.image)
+    # The phantom of the simulated scanner has no offset of its own.
+    phantom = replace(plain, style="simulated", measure=False)
+    drawn = run_job(replace(phantom, convention=found.offset))
+    assert np.array_equal(drawn.image, run_job(replace(phantom, ellipse=skull)).image)
+    # It was measured once: neither again nor for a batch.
+    monkeypatch.setattr(conventions_module, "convention_of_each", None)
+    assert run_job(PairConventionRequest(project.path, cohort)).convention == found
+    batch = run_job(SynthesizeRequest(project.path, count=1, seed=3, steps=2))
+    assert project.pairs.get(batch.pair_ids[0]).provenance["convention"] == asdict(found.offset)
+    with pytest.raises(InputError, match="has no cohort 'Bern'"):
+        run_job(PairConventionRequest(project.path, "Bern"))
+
+
+def test_a_cohort_of_two_subjects_has_no_convention_and_none_is_measured(
+    drawn_outside: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for item in labelled_frames(drawn_outside)[2:]:
+        drawn_outside.annotations.add(item.id, None, author="a person", state="draft")
+    (cohort,) = drawn_outside.frames.cohorts()
+    assert known_for_pairs(drawn_outside, drawn_for_pairs(drawn_outside, [cohort])) == {
+        cohort: None
+    }
+    monkeypatch.setattr(conventions_module, "convention_of_each", None)
+    assert run_job(PairConventionRequest(drawn_outside.path, cohort)).convention is None
 
 
 def test_a_synthesizer_that_was_adapted_to_the_cohort_is_not_changed_twice() -> None:

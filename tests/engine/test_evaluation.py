@@ -16,9 +16,10 @@ from fetalstudio.core.geometry import Affine
 from fetalstudio.engine.cohort_split import labelled_frames
 from fetalstudio.engine.jobs.evaluate.evaluation import score_frame, summarise
 from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest, EvaluateResult, FrameScore
-from fetalstudio.engine.jobs.evaluate.scorecard import cells, too_few
+from fetalstudio.engine.jobs.evaluate.scorecard import cautions, cells
 from fetalstudio.engine.jobs.report.page import report_html
 from fetalstudio.engine.jobs.report.request import ReportRequest
+from fetalstudio.engine.jobs.train.data import TrainingData, select_training_data
 from fetalstudio.engine.models.loading import find_model, load_segmenter
 from fetalstudio.engine.process.local import run_job
 from fetalstudio.formats.model_card import write_training_frames
@@ -45,6 +46,30 @@ def test_held_out_leaves_out_what_chose_the_epoch_and_what_the_parent_learnt_fro
     seen = {"299", "731", "011"}
     assert seen.isdisjoint(s.subject for s in result.frames)
     assert result.n == sum(f.subject not in seen for f in frames.values())
+
+
+def test_proposals_that_were_confirmed_without_a_change_are_said_to_judge_nothing(
+    sample_project: Project,
+) -> None:
+    def data() -> TrainingData:
+        return select_training_data(sample_project, None, real=None, synthetic=None)
+
+    annotations, held_out = sample_project.annotations, [*data().validation, *data().test]
+    assert not any("without a change" in said for said in data().warnings)
+    ids = tuple(item.id for item in held_out[:2])
+    for item, moved in zip(held_out[:2], (0.0, 2.0), strict=True):
+        annotations.add(item.id, item.ellipse, author="segmenter:compact", state="proposed")
+        assert not annotations.taken_over() & {item.id}  # it waits for a person
+        e = replace(item.ellipse, cx=item.ellipse.cx + moved)
+        annotations.add(item.id, e, author="a person", state="final")
+    assert annotations.taken_over() == {ids[0]}
+    result = run_job(EvaluateRequest(sample_project.path, frame_ids=ids))
+    assert result.taken_over == 1
+    assert cautions(result)[0].startswith("1 of the 2 ellipses are proposals of a segmenter")
+    page = report_html(result, sample_project.frames.pixels, datetime.now())
+    assert cautions(result)[0] in page
+    wanted = f"1 of the {len(held_out)} held-out ellipses are proposals"
+    assert any(said.startswith(wanted) for said in data().warnings)
 
 
 def test_ellipses_are_measured_after_they_were_moved_onto_the_skull(
@@ -102,10 +127,10 @@ def test_few_subjects_are_named_and_one_has_no_interval() -> None:
         )
 
     assert cells(scored(1))["Dice"] == ("0.9000", "")
-    assert too_few(scored(1)).startswith("1 subject: too few to tell")
+    assert cautions(scored(1))[0].startswith("1 subject: too few to tell")
     few = scored(4)
     assert few.dice["ci95"][1] == 1.0 and few.dice["ci95"][0] < 0.9
-    assert too_few(scored(19)) and not too_few(scored(20))
+    assert cautions(scored(19)) and not cautions(scored(20))
 
 
 def test_the_papers_reference_is_eroded_and_a_speck_is_refused(sample_project: Project) -> None:

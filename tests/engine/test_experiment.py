@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,6 +44,7 @@ from fetalstudio.engine.process.events import Checkpoint, Event, Progress
 from fetalstudio.engine.process.local import run_job
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import SYNTHETIC_COHORT
+from tests.engine.support import die, killed
 
 ONE_EPOCH = TrainingSettings(epochs=1)
 SUBJECTS = [f"s{i // 2}" for i in range(24)]
@@ -369,27 +367,17 @@ def test_a_cancelled_experiment_keeps_what_is_done_and_goes_on(sample_project: P
     assert not sample_project.models.all()
 
 
-def test_what_a_killed_process_had_done_stays(sample_project: Project) -> None:
+def compare_and_die(request: ExperimentRequest) -> None:
+    def hear(event: Event) -> None:
+        if isinstance(event, Checkpoint) and event.note.startswith("augmented,"):
+            die()
+
+    run_job(request, hear)
+
+
+def test_what_a_killed_process_had_done_stays(sample_project: Project, forks: None) -> None:
     accept_pairs(sample_project)
-    child = """
-        import os, signal, sys
-        from pathlib import Path
-        from fetalstudio.engine.process.events import Checkpoint
-        from fetalstudio.engine.process.local import run_job
-
-        def hear(event):
-            if isinstance(event, Checkpoint) and event.note.startswith("augmented,"):
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        from tests.engine.test_experiment import small
-        from fetalstudio.project.project import Project
-
-        with Project.open(Path(sys.argv[1])) as project:
-            request = small(project, seeds=1)
-        run_job(request, hear)
-    """
-    command = [sys.executable, "-c", textwrap.dedent(child), str(sample_project.path)]
-    assert subprocess.run(command, timeout=120, check=False).returncode == -9
+    killed(compare_and_die, small(sample_project, seeds=1))
     (run,) = sample_project.runs.fail_crashed()
     assert [row["mix"] for row in run.history] == [BEFORE, POSITIVE, "real", "augmented"]
     run_job(small(sample_project, seeds=1))

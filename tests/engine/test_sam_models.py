@@ -191,7 +191,59 @@ def test_of_several_entries_the_model_is_taken(tmp_path: Path) -> None:
     assert ModelCard.read(added.folder).training_data["left_out"] == "the wrapper 'model'"
 
 
-@pytest.mark.parametrize("name", ["SAM.PTH", "noext", "x.ckpt", "x.tar", "x.pth.tar", "x.pt"])
+def _lora_beside(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    key = _key(state).replace("qkv.weight", "qkv.lora_A.default.weight")
+    return {**state, key: torch.zeros(4, 64)}
+
+
+def _wrapped_by_samed(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    key = _key(state).replace("qkv.weight", "qkv.linear_a_q.weight")
+    return {**state, key: torch.zeros(4, 64)}
+
+
+def _in_eight_bits(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {key: (100 * value).to(torch.int8) for key, value in state.items()}
+
+
+def _in_a_float_of_eight_bits(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {key: value.to(torch.float8_e4m3fn) for key, value in state.items()}
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (_lora_beside, "holds a LoRA beside the weights"),
+        (_wrapped_by_samed, "holds a LoRA beside the weights"),
+        (_in_eight_bits, "is quantised: it stores .* as int8"),
+        (_in_a_float_of_eight_bits, "is quantised: it stores .* as float8_e4m3fn"),
+    ],
+)
+@pytest.mark.parametrize("name", ["x.pth", "x.safetensors"])
+def test_what_is_not_plain_weights_is_named(
+    tmp_path: Path, changed: Callable[..., dict[str, torch.Tensor]], said: str, name: str
+) -> None:
+    state = changed(vanilla().state_dict())
+    save_file(state, tmp_path / name) if name.endswith("s") else torch.save(state, tmp_path / name)
+    with pytest.raises(InputError, match=said):
+        add_sam(tmp_path / name)
+
+
+def test_folders_of_an_adapter_and_of_shards_are_named(tmp_path: Path) -> None:
+    for name, said in (
+        ("adapter_config.json", "is a LoRA"),
+        ("model.safetensors.index.json", "holds its weights in several files"),
+    ):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / name).write_text("{}")
+        with pytest.raises(InputError, match=said):
+            sam_models.is_sam(folder)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["SAM.PTH", "noext", "x.ckpt", "x.tar", "x.pth.tar", "x.pt", "pickled.safetensors"],
+)
 def test_the_content_says_what_a_file_is(tmp_path: Path, name: str) -> None:
     torch.save(vanilla().state_dict(), tmp_path / name)
     assert sam_models.is_sam(tmp_path / name)

@@ -4,10 +4,8 @@ import contextlib
 import json
 import math
 import sqlite3
-import subprocess
-import sys
-import textwrap
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +20,7 @@ from fetalstudio.formats.model_card import fingerprint
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Run
 from fetalstudio.resources import models_dir
+from tests.engine.support import die, killed
 
 EPOCHS = {n: TrainingSettings(epochs=n, copies=1) for n in (1, 2)}
 EARLIER_OPTIONS = {
@@ -34,33 +33,21 @@ EARLIER_OPTIONS = {
     "lora",
     "seed",
 }
-CHILD = """
-    import os, signal, sys
-    from pathlib import Path
-    from fetalstudio.core.training_settings import TrainingSettings
-    from fetalstudio.engine.process.events import Epoch
-    from fetalstudio.engine.process.local import run_job
-    from fetalstudio.engine.jobs.train.request import TrainRequest
 
-    def hear(event):
-        if isinstance(event, Epoch) and event.epoch == int(sys.argv[2]):
-            os.kill(os.getpid(), signal.SIGKILL)
+
+def train_and_die(project: Path, last_epoch: int) -> None:
+    def hear(event: Event) -> None:
+        if isinstance(event, Epoch) and event.epoch == last_epoch:
+            die()
 
     settings = TrainingSettings(epochs=3, copies=1)
-    request = TrainRequest(Path(sys.argv[1]), real=3, synthetic=0, settings=settings)
-    run_job(request, hear)
-"""
+    run_job(TrainRequest(project, real=3, synthetic=0, settings=settings), hear)
 
 
-def kill_after_epoch(epoch: int, project: Project) -> None:
-    """Train in a process of its own that is killed once the epoch is done."""
-    command = [sys.executable, "-c", textwrap.dedent(CHILD), str(project.path), str(epoch)]
-    killed = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert killed.returncode == -9, killed.stderr
-
-
-def test_a_killed_training_goes_on_after_its_last_epoch(sample_project: Project) -> None:
-    kill_after_epoch(2, sample_project)
+def test_a_killed_training_goes_on_after_its_last_epoch(
+    sample_project: Project, forks: None
+) -> None:
+    killed(train_and_die, sample_project.path, 2)
     (run,) = sample_project.runs.fail_crashed()
     assert [row["epoch"] for row in run.history] == [0, 1, 2]
     assert can_resume(sample_project, run)
@@ -91,12 +78,12 @@ def as_an_earlier_version_left_it(project: Project, run: Run) -> None:
 
 
 def test_a_training_killed_before_its_first_model_is_resumed_after_another_one(
-    sample_project: Project, capsys: pytest.CaptureFixture[str]
+    sample_project: Project, capsys: pytest.CaptureFixture[str], forks: None
 ) -> None:
-    kill_after_epoch(1, sample_project)
-    (killed,) = sample_project.runs.fail_crashed()
-    assert killed.name == "tuned-1" and not sample_project.models.all()
-    as_an_earlier_version_left_it(sample_project, killed)
+    killed(train_and_die, sample_project.path, 1)
+    (cut_off,) = sample_project.runs.fail_crashed()
+    assert cut_off.name == "tuned-1" and not sample_project.models.all()
+    as_an_earlier_version_left_it(sample_project, cut_off)
     request = TrainRequest(sample_project.path, real=3, synthetic=0, settings=EPOCHS[1])
     with pytest.raises(InputError, match="is taken"):
         run_job(replace(request, name="tuned-1"))
@@ -104,8 +91,8 @@ def test_a_training_killed_before_its_first_model_is_resumed_after_another_one(
     assert sample_project.runs.get(between.run_id).name == "tuned-2"
     assert main(["train", str(sample_project.path), "--resume", "--json"]) == 0
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert result["run_id"] == killed.id and result["epochs_run"] == 3
-    done = sample_project.runs.get(killed.id)
+    assert result["run_id"] == cut_off.id and result["epochs_run"] == 3
+    done = sample_project.runs.get(cut_off.id)
     assert (done.name, done.state) == ("tuned-1", "finished")
     assert result["model"] in (None, "tuned-1")
 

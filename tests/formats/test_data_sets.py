@@ -339,6 +339,20 @@ def test_damaged_metadata_are_named(tmp_path: Path, frames: Frames, lines: str) 
     assert "metadata.jsonl" in problem and problem.endswith("The table was not used.")
 
 
+@pytest.mark.parametrize("wrong", ["mm_per_px_y,-3", "hc,x"])
+def test_a_line_that_cannot_be_used_costs_no_picture(
+    tmp_path: Path, frames: Frames, wrong: str
+) -> None:
+    column, value = wrong.split(",")
+    write_png(tmp_path / "a.png", frames[0][0])
+    (tmp_path / "metadata.csv").write_text(
+        f"file_name,mm_per_px_x,patient,{column}\na.png,0.1,7,{value}\n"
+    )
+    ((record,), _, problems) = read(tmp_path)
+    assert record.name == "a" and record.calibration is None
+    assert "metadata.csv, line 2" in problems[0]
+
+
 def parquet(path: Path, rows: list[dict[str, Any]], *, group: int = 2) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path, row_group_size=group)

@@ -1,5 +1,7 @@
 """Tables: whatever a spreadsheet or a program writes is read alike, wherever a table is read."""
 
+# ruff: noqa: RUF001  (other scripts are the point)
+
 from __future__ import annotations
 
 import datetime
@@ -19,6 +21,7 @@ from fetalstudio.formats.ellipse_table import (
     read_ellipses,
     write_ellipses,
 )
+from fetalstudio.formats.frame_rows import Row
 from fetalstudio.formats.frame_tables import read_folder_tables
 from fetalstudio.formats.tables import read_table, table_text, write_table
 
@@ -148,7 +151,6 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     "after sep=": (f"sep=,\n{HEADER}\none,x,40,30,22,10,96,80\n", "line 3: 'x' is not a number"),
     "an unknown separator": (f"sep=^\n{HEADER}\n", "is not a table in CSV"),
     "broken quotes": (f'{HEADER}\n"one,48\n', "is not a table in CSV"),
-    "no encoding": (f"{HEADER}\nfr".encode() + b"\x81,1\n", "is not a table in CSV"),
     "a workbook": (b"PK\x03\x04" + bytes(99), "is damaged and cannot be read as a workbook"),
     "too many columns": (f"{HEADER}{',' * 2000}\n", "more than 500,000 lines or 1,000 columns"),
     "half of UTF-16": (b"\xff\xfe" + SEMICOLONS.encode("utf-16-le")[:-1], "is not a table in CSV"),
@@ -400,3 +402,173 @@ def test_an_angle_alone_costs_no_line_its_pixel_size(tmp_path: Path) -> None:
     sizes = [row.calibration and row.calibration.mm_per_px for row in rows.values()]
     assert sizes == [0.1, 0.2]
     assert "it has only angle_deg, which was not used" in note
+
+
+SIZES = {
+    "mm/px": 0.1,
+    "PixelSize (mm/pixel)": 0.1,
+    "Pixel spacing [mm]": 0.1,
+    "pixel_size_cm": 0.01,
+    "pixel size (µm)": 100,
+    "px per mm": 10,
+    "Scale (px/cm)": 100,
+    "Pixelgröße (mm)": 0.1,
+    "tamaño de píxel (mm)": 0.1,
+    "размер пикселя (мм)": 0.1,
+    "像素大小(mm)": 0.1,
+}
+"""Headers of a pixel size of 0.1 mm, and its number in their unit."""
+
+
+def one_row(folder: Path, text: str | bytes, name: str = "table.csv") -> Row:
+    """What a table says about ``one.png``, without a word of complaint."""
+    (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    rows, notes = read_folder_tables(folder, "another.csv")
+    assert not notes
+    return rows["one.png"]
+
+
+def complaint(folder: Path, text: str) -> str:
+    """What is said about a table, of which no pixel size and no ellipse is used."""
+    rows, notes = read_folder_tables(saved(folder, text).parent, "another.csv")
+    assert not any(row.calibration or row.ellipse for row in rows.values())
+    return " ".join(notes)
+
+
+@pytest.mark.parametrize("header", SIZES)
+def test_a_pixel_size_is_read_in_the_unit_of_its_column(tmp_path: Path, header: str) -> None:
+    row = one_row(tmp_path, f"image;{header}\none.png;{SIZES[header]}\n")
+    assert row.calibration is not None
+    assert row.calibration.mm_per_px == pytest.approx(0.1)
+
+
+def test_a_unit_may_stand_in_a_column_a_line_or_a_cell(tmp_path: Path) -> None:
+    for text in (
+        "image,pixel size,unit\none.png,0.01,cm\n",
+        "image,pixel size\n,cm\none.png,0.01\n",
+        "image,pixel size\none.png,0.1 mm\n",
+        "image,spacing_x,spacing_y\none.png,0.1,0.1\n",
+    ):
+        row = one_row(tmp_path, text)
+        assert row.calibration is not None, text
+        assert row.calibration.mm_per_px == pytest.approx(0.1), text
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("image,pixel size,unit\none.png,0.01,feet\n", "the unit 'feet'"),
+        ("image,pixel size(mm)\n,cm\none.png,0.01\n", "is 'cm' here"),
+        ("image,pixel size\none.png,0.01 cm\n", "'0.01 cm' is not a number"),
+        ("image,pixel size(mm),px/mm\none.png,0.1,10\n", "several columns"),
+        # Decimal commas that the cells of a comma table tear apart, as many as the header has.
+        ("image,pixel size(mm),hc,note\none.png,0,1,90\n", "every number"),
+        ("image,pixel size(mm),note,,\none.png,0,1,,\n", "every number"),
+        ("image,pixel size(mm)\none.png,0,12,\n", "it has 4 cells"),
+        ("name,cx,cy,a,b,angle_rad\none,40,40,30,20,89.5\n", "too large to be in radians"),
+    ],
+)
+def test_a_number_in_another_unit_is_not_taken_for_mm(tmp_path: Path, text: str, said: str) -> None:
+    assert said in complaint(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "header"),
+    [
+        ("cp1251", "Файл"),
+        ("cp932", "画像名"),
+        ("gb18030", "图像"),
+        ("mac-roman", "fichier;Numéro de dossier"),
+        ("utf-32", "image"),
+    ],
+)
+def test_old_encodings_are_known_by_the_headers(tmp_path: Path, encoding: str, header: str) -> None:
+    more = header.count(";")
+    text = f"{header};pixel size(mm)\none.png;{'7;' * more}0,1\n"
+    row = one_row(tmp_path, text.encode(encoding))
+    assert row.calibration is not None
+    assert (row.subject is not None) == bool(more)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Exported 2024-01-03\n\nimage,pixel size(mm)\none.png,0.1\n",
+        "# by a program\n# 2,3\nimage,pixel size(mm)\none.png,0.1\n",
+        "frame,,\n,,\nimage,pixel size(mm),\none.png,0.1\n",
+        "image,pixel size(mm)\none.png,0.1,,\n",
+        "image,pixel size(mm)\none.png,0.1\n\x1a",
+        "| image | pixel size(mm) |\n|---|:-:|\n| one.png | 0.1 |\n",
+        "'image','pixel size(mm)'\n'one.png','0.1'\n",
+        'image, pixel size(mm)\n="one.png", "0.1"\n',
+        "image,pixel size(mm)\none.png,０.１\u200b\n",
+        'image,pixel size(mm),width\none.png,0.1,"1,024"\n',
+    ],
+)
+def test_what_is_around_a_table_does_not_matter(tmp_path: Path, text: str) -> None:
+    row = one_row(tmp_path, text)
+    assert row.calibration is not None and row.calibration.mm_per_px == 0.1
+
+
+def test_a_text_file_is_a_table_where_its_headers_are_known(tmp_path: Path) -> None:
+    (tmp_path / "readme.txt").write_text("The frames, made in 2024\n")
+    (tmp_path / "label.txt").write_text("0 0.5 0.5 0.1 0.1\n")
+    assert one_row(tmp_path, "image\tpatient\none.png\t7\n", "list.txt").subject == "7"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *(
+            "Patient #",
+            "N° patient",
+            "ID paciente",
+            "Nr. pacjenta",
+            "Probanden-ID",
+            "hasta no",
+        ),
+        *(
+            "№ карты",
+            "ID пациента",
+        ),
+        *(
+            "患者编号",
+            "病历号",
+            "Ασθενής",
+        ),
+        *("HN", "pt", "CRN", "Medical record number"),
+    ],
+)
+def test_a_column_of_patients_is_known(tmp_path: Path, header: str) -> None:
+    assert one_row(tmp_path, f"image,{header}\none.png,7\n").subject == "7"
+
+
+def test_a_column_that_may_group_frames_is_named(tmp_path: Path) -> None:
+    table = "image,quality,{}\none.png,good,7\ntwo.png,good,7\nthree.png,good,8\n"
+    for header in ("exam_id", "video", "ID", "Case", "screening no"):
+        assert f"the column '{header}' was not used" in complaint(tmp_path, table.format(header))
+    for header in ("site_id", "scanner", "operator no", "plane"):
+        assert not complaint(tmp_path, table.format(header))
+    # Where no text recurs, it says nothing about patients.
+    assert not complaint(tmp_path, table.format("ID").replace("7\ntwo", "6\ntwo"))
+
+
+def test_a_frame_without_a_patient_is_named(tmp_path: Path) -> None:
+    assert "says nothing about two.png" in complaint(
+        tmp_path, "patient,image\n7,one.png\n,two.png\n8,three.png\n"
+    )
+    rows, _ = read_folder_tables(
+        saved(tmp_path, "patient,image\nanonymous,one.png\n-999,two.png\n").parent, "another.csv"
+    )
+    assert [row.subject for row in rows.values()] == [None, None]
+
+
+def test_of_several_sheets_the_one_about_frames_is_read(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    book.worksheets[0].append(["Term", "Meaning"])
+    sheet = book.create_sheet("Frames")
+    for cells in (["Frames of the study"], ["image", "mm/px"], ["one.png", 0.1]):
+        sheet.append(cells)
+    book.save(tmp_path / "t.xlsx")
+    rows, notes = read_folder_tables(tmp_path, "another.csv")
+    assert not notes and rows["one.png"].calibration is not None

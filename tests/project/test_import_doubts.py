@@ -516,7 +516,7 @@ def test_an_angle_is_in_degrees_or_radians_but_not_guessed(
         assert ellipses_of(project) == {"x": None}
 
 
-@pytest.mark.parametrize("column", ["Patientin Nr", "Code of the mother"])
+@pytest.mark.parametrize("column", ["Clinic of the patient", "Code of the mother"])
 def test_a_column_that_may_name_patients_is_not_ignored_silently(
     project: Project, picture: Picture, source: Path, column: str
 ) -> None:
@@ -671,6 +671,14 @@ def test_a_number_of_a_hospital_is_not_kept_in_the_clear(
         ("t.xlsb", "PK", ".xlsb"),
         ("x.txt", "10, 20, 30.5, 20, 30, 40, head\n", "text of numbers"),
         ("v.json", json.dumps({"file": {}, "metadata": {}, "fid_list": []}), "VIA 3 json"),
+        ("p.dat", "350.5 405.0\n284.7 384.9\n250 300\n", "text of numbers"),
+        ("p.json", json.dumps({"x": [[1.5, 2], [3, 4], [5, 6], [7, 8]]}), "annotation json"),
+        ("r.json", json.dumps({"Images": [{"ROIs": []}]}), "annotation json"),
+        ("g.json", json.dumps({"type": "FeatureCollection"}), "GeoJSON"),
+        ("a.xml", '<?xml version="1.0"?><ASAP_Annotations/>', "annotation xml"),
+        ("t.json", json.dumps([{"image": "x.png", "mm": 0.1}]), "JSON about pictures"),
+        ("t.yaml", "pixel_size: 0.1\n", "YAML about pictures"),
+        ("t.jsonl", '{"image": "x.png"}\n', ".jsonl"),
     ],
 )
 def test_files_that_are_not_read_are_named_at_any_depth(
@@ -783,6 +791,22 @@ def test_a_folder_that_may_not_be_read_is_left_out_and_named(
     (problem,) = found.problems
     assert [record.name for record in found.records] == ["x"]
     assert f"{source / 'closed'} cannot be read: Permission denied. It was left out." in problem
+
+
+def test_what_may_not_be_read_further_down_is_named(picture: Picture, unwritable: Path) -> None:
+    source = unwritable / "s"
+    write_png(source / "x.png", picture(1))
+    (source / "a" / "closed").mkdir(parents=True)
+    (source / "r.json").write_text("{}")
+    for closed in (source / "a" / "closed", source / "r.json"):
+        closed.chmod(0)
+    (problem,) = read_source(source).problems
+    assert "1 .json without permission (r.json)" in problem
+    assert f"1 folder without permission ({Path('a', 'closed')})" in problem
+    (source / "x.png").unlink()
+    with pytest.raises(InputError, match=r"holds no images.*without permission .a.closed."):
+        read_source(source)
+    (source / "a" / "closed").chmod(0o700)
 
 
 def test_an_archive_is_not_unpacked(project: Project, source: Path) -> None:

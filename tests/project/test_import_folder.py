@@ -454,11 +454,23 @@ def test_a_single_image(
         ("patient7", "patient7"),
         ("IMG_0042", "IMG_0042"),
         ("12_scan", "12_scan"),
+        ("2024-03-08_P01_2", "P01"),
+        ("case12a", "case12"),
+        ("subject12img3", "subject12"),
+        ("p3f9a2", "p3f9a2"),
+        ("0a1b2c3d-P01_1", "P01"),
+        ("010_2HC_png.rf.0a1b2c3d4e5f60718293a4b5c6d7e8f9", "010"),
+        ("vid1_20", "vid1"),
         ("inpatient3", "inpatient3"),
     ],
 )
 def test_the_subject_in_a_name(name: str, subject: str) -> None:
     assert subject_of(name) == subject
+
+
+@pytest.mark.parametrize("word", ["MRN12345", "ACC001", "paciente ", "Fall_", "\u60a3\u8005"])
+def test_frames_of_one_patient_by_their_names(word: str) -> None:
+    assert subject_of(f"{word}7_1") == subject_of(f"{word}7_2") != subject_of(f"{word}8_1")
 
 
 # -- what belongs to what --------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from fetalstudio.core.ellipse import Ellipse
@@ -133,6 +134,58 @@ def test_a_disagreement_about_the_pixel_size_is_settled(
     (frame,) = (frame for frame in project.frames.all() if frame.name == "sized")
     size = frame.calibration and frame.calibration.mm_per_px
     assert size == (None if expected is None else pytest.approx(expected, rel=0.02))
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("10,,,,,", "the frame would be 4000 mm long"),  # px per mm
+        ("0.02,,,,,", "the frame would be 8 mm long"),  # cm
+        ("0.8,200,150,110,90,0", "the head would measure 504 mm around"),
+        ("0.2,34,25,15,13,0", "the head would measure 18 mm around"),  # the ellipse is in mm
+    ],
+)
+def test_a_pixel_size_without_a_usual_result_is_asked_about(
+    project: Project, tmp_path: Path, row: str, said: str
+) -> None:
+    source = tmp_path / "s"
+    write_png(source / "x.png", np.tile(texture(1), (5, 5))[:300, :400])
+    (source / "t.csv").write_text(f"filename,mm/px,cx,cy,a,b,angle_deg\nx.png,{row}\n")
+    plan = plan_import(project, source)
+    (frame,) = plan.frames
+    (doubt,) = plan.open_doubts(frame)
+    assert doubt.question is Question.CALIBRATION and said in doubt.message
+    assert frame.calibration is None and (frame.ellipse is None or not frame.certain)
+    write_png(source / "x_mask.png", Ellipse(200, 150, 90, 60, 0).mask((400, 300)) * np.uint8(255))
+    (source / "t.csv").write_text("filename,mm/px\nx.png,10\n")
+    (drawn,) = plan_import(project, source).frames
+    assert drawn.certain and drawn.ellipse is not None and drawn.calibration is None
+    (source / "t.csv").write_text(f"filename,mm/px,cx,cy,a,b,angle_deg\nx.png,{row}\n")
+    for value, expected in (("keep", float(row.split(",")[0])), ("0.15", 0.15)):
+        (kept,) = plan_import(project, source, Choices.of([("calibration", value, ())])).frames
+        assert kept.calibration is not None and kept.calibration.mm_per_px == expected
+
+
+@pytest.mark.parametrize(
+    ("row", "said", "taken"),
+    [
+        ("200,2,150,110,0", "only 51% of the ellipse in the table lies in the frame", True),
+        ("200,150,210,180,0", "longer than the frame; its axes may be diameters", True),
+        ("0.5,0.5,0.3,0.2,0", "a semi-axis of 0.2 px is shorter than 4 px", False),
+        ("380,150,60,50,0", None, True),
+    ],
+)
+def test_an_ellipse_of_a_table_that_is_hardly_a_head_is_a_proposal(
+    project: Project, tmp_path: Path, row: str, said: str | None, taken: bool
+) -> None:
+    source = tmp_path / "s"
+    write_png(source / "x.png", np.tile(texture(1), (5, 5))[:300, :400])
+    (source / "t.csv").write_text(f"filename,cx,cy,a,b,angle_deg\nx.png,{row}\n")
+    report = import_named(project, source)
+    assert (said is None) == (report.problems == ())
+    assert said is None or said in report.problems[0]
+    states = [a.state for a in project.annotations.by_frame().values()]
+    assert states == (["final" if said is None else "proposed"] if taken else [])
 
 
 def test_a_frame_is_left_out_by_choice_and_what_the_project_holds_is_known(

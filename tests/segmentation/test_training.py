@@ -1,5 +1,6 @@
 """Pretraining and fine-tuning on a tiny model: what they must keep, whatever they learn."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,9 @@ from fetalstudio.learning import Watch
 from fetalstudio.segmentation import fine_tuning
 from fetalstudio.segmentation.compact import CompactConfig, CompactEncoder, build_compact
 from fetalstudio.segmentation.embeddings import EmbeddingCache, encoder_key
+from fetalstudio.segmentation.epochs import EpochFigures, Epochs, Found
 from fetalstudio.segmentation.examples import varied
 from fetalstudio.segmentation.fine_tuning import (
-    EpochFigures,
-    _better,
-    _Progress,
     fine_tune,
 )
 from fetalstudio.segmentation.pretraining import PretrainSettings, pretrain
@@ -320,7 +319,7 @@ def test_a_sam_does_without_its_box_once_it_is_better_without(
 
     learnt = [0]
     monkeypatch.setattr(Segmenter, "predict_embedded", better_without)
-    monkeypatch.setattr(fine_tuning, "_better", lambda *_: True)
+    monkeypatch.setattr(Epochs, "is_better", lambda *_: True)
     settings = TrainingSettings(epochs=1, batch=4, copies=1)
     tuned, _ = fine_tune(_plain_sam(), EXAMPLES[:4], EXAMPLES[4:], settings)
     assert learnt[0] == 8 and tuned.prompt == "auto"
@@ -332,7 +331,7 @@ def test_the_confidence_is_calibrated_on_subjects_that_did_not_choose_the_epoch(
     """A base that is sure of everything keeps nothing of it; few subjects withhold it."""
     sure = {**segmenter.card.preprocessing, "confidence": {"slope": 1.0, "offset": 12.0}}
     base = Segmenter(segmenter.sam, replace(segmenter.card, preprocessing=sure))
-    monkeypatch.setattr(fine_tuning, "_better", lambda *_: True)  # there is a new model
+    monkeypatch.setattr(Epochs, "is_better", lambda *_: True)  # there is a new model
     settings = TrainingSettings(epochs=1, batch=4, copies=1)
     validation = [replace(_frame(seed), subject=f"s{seed}") for seed in range(20, 32)]
     tuned, _ = fine_tune(base, EXAMPLES[:4], validation, settings)
@@ -371,13 +370,21 @@ def test_the_iou_heads_estimate_moves_towards_what_its_masks_are_worth(
 
 
 def test_an_epoch_must_be_better_by_more_than_chance() -> None:
-    before = _Progress([0.95, 0.96, 0.97, 0.98], 0.965, {})
-    assert _better([0.96, 0.97, 0.98, 0.99], before)
-    assert not _better([0.99, 0.94, 0.97, 0.98], before), "one frame's luck"
-    assert not _better([0.95, 0.96, 0.97, 0.98], before)
-    assert not _better([0.899, 0.999, 0.999, 0.999], replace(before, best=0.96)), "a frame fails"
-    later = replace(before, best=0.98)
-    assert not _better([0.96, 0.97, 0.98, 0.99], later), "an earlier epoch was better"
+    def last_is_best(*epochs: Sequence[float]) -> bool:
+        training = Epochs(["auto"])
+        for dices in epochs:
+            frames = [Found(dice, 0.9, dice) for dice in dices]
+            last = training.add(0.1, 0.1, {"auto": frames}, dict)
+        return last.best
+
+    original = [0.95, 0.96, 0.97, 0.98]
+    assert last_is_best(original, [0.96, 0.97, 0.98, 0.99])
+    assert not last_is_best(original, [0.99, 0.94, 0.97, 0.98]), "one frame's luck"
+    assert not last_is_best(original, original)
+    assert last_is_best([0.91] * 4, [0.901, 0.99, 0.99, 0.99])
+    assert not last_is_best([0.91] * 4, [0.899, 0.99, 0.99, 0.99]), "a frame fails"
+    better = [0.965, 0.975, 0.985, 0.995]
+    assert not last_is_best(original, better, [0.96, 0.97, 0.98, 0.99]), "an earlier one is better"
 
 
 def test_the_papers_recipe_keeps_no_average(segmenter: Segmenter) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
+from fetalstudio.studies.campaigns.__main__ import campaign
 from fetalstudio.studies.campaigns.campaign import Counts, Outcome, run
 from fetalstudio.studies.campaigns.child import in_child
 
@@ -28,12 +30,16 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot fork 
         pytest.param("two-processes", 1, marks=pytest.mark.slow),
     ],
 )
-def test_nothing_happens_that_must_not(name: str, trials: int) -> None:
-    command = [sys.executable, "-m", "fetalstudio.studies.campaigns", name]
-    ended = subprocess.run(
-        [*command, "--trials", str(trials)], capture_output=True, text=True, check=False
-    )
-    assert ended.stdout.startswith(f"{trials} trials\n"), ended.stderr
+def test_nothing_happens_that_must_not(name: str, trials: int, forks: None, tmp_path: Path) -> None:
+    counts = run(campaign(name, tmp_path), trials)
+    assert counts.outcomes.total() == trials and counts.failures == []
+
+
+@posix
+def test_the_command_runs_a_campaign_by_its_name() -> None:
+    command = [sys.executable, "-m", "fetalstudio.studies.campaigns", "damaged-database"]
+    ended = subprocess.run([*command, "--trials", "2"], capture_output=True, text=True, check=False)
+    assert ended.stdout.startswith("2 trials\n"), ended.stderr
     assert ended.stdout.endswith("\n0 faults\n")
     assert ended.returncode == 0
 
@@ -54,12 +60,12 @@ def test_outcomes_are_counted_and_faults_named_with_their_seed() -> None:
 
 
 @posix
-def test_a_hang_a_crash_and_much_memory_are_faults() -> None:
+def test_a_hang_a_crash_and_much_memory_are_faults(forks: None) -> None:
     assert in_child(time.sleep, 60.0, patience_s=0.2).faults() == ["it did not end within 0 s"]
     assert in_child(sys.exit, 3).faults() == ["it ended with status 3"]
-    (fault,) = in_child(_hold, 1100).faults()
+    (fault,) = in_child(_hold, 1100, patience_s=60.0).faults()
     assert fault.startswith("it took 1")
-    assert in_child(_hold, 1).faults() == []
+    assert in_child(_hold, 1, patience_s=60.0).faults() == []
 
 
 def _hold(megabytes: int) -> int:

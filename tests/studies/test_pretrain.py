@@ -13,7 +13,8 @@ import pytest
 from fetalstudio.engine.models.loading import find_model
 from fetalstudio.formats.neighbours import read_neighbours
 from fetalstudio.project.project import Project
-from fetalstudio.studies import pretrain
+from fetalstudio.studies.pretrain import detail, outline, segmenter, synthesizer
+from fetalstudio.studies.pretrain.__main__ import main
 from fetalstudio.studies.reliability import estimates
 from fetalstudio.synthesis.detail import Detail
 from fetalstudio.synthesis.synthesizer import Synthesizer
@@ -24,23 +25,23 @@ def test_simulated_frames_join_a_pretraining_and_its_card(
     sample_project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[int] = []
-    train = pretrain.pretrain
+    train = segmenter.pretrain
 
     def counted(examples: list, *arguments: object, **options: object) -> object:
         seen.append(len(examples))
         return train(examples, *arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(pretrain, "pretrain", counted)
+    monkeypatch.setattr(segmenter, "pretrain", counted)
     # A model of one step gives the same figures for one frame as for seven varied copies of it.
-    monkeypatch.setattr(pretrain, "estimates", partial(estimates, copies=0))
+    monkeypatch.setattr(segmenter, "estimates", partial(estimates, copies=0))
     command = ["segmenter", str(sample_project.path), "--steps", "1", "--batch", "1"]
     command += ["--checkpoint", str(tmp_path / "c.pt"), "--out", str(tmp_path / "model")]
-    pretrain.main([*command, "--simulated", "3"])
+    main([*command, "--simulated", "3"])
     data = json.loads((tmp_path / "model" / "model.json").read_text())["training_data"]
     assert data["simulated"]["frames"] == 3 and data["simulated"]["seed"] == 0
     assert seen == [data["frames"] + 3]
     with pytest.raises(SystemExit):
-        pretrain.main([*command, "--simulated", "-1"])
+        main([*command, "--simulated", "-1"])
 
 
 def test_the_judge_knows_no_head_that_a_synthesizer_learnt_from(
@@ -52,27 +53,27 @@ def test_the_judge_knows_no_head_that_a_synthesizer_learnt_from(
         data, options = arguments[-2:]
         learnt[options.kind] = {item.subject for item in data["train"]}
 
-    for name in ("_segmenter", "_synthesizer", "_detail", "_outline"):
-        monkeypatch.setattr(pretrain, name, noted)
+    for module in (segmenter, synthesizer, detail, outline):
+        monkeypatch.setattr(module, "build", noted)
     rest = [str(sample_project.path), "--steps", "1", "--checkpoint", "c", "--out", "o"]
     for kind in ("segmenter", "synthesizer", "outline", "judge"):
-        pretrain.main([kind, *rest])
-    pretrain.main(["detail", *rest, "--start", "m"])
+        main([kind, *rest])
+    main(["detail", *rest, "--start", "m"])
     assert learnt["detail"] == learnt["synthesizer"]
     assert learnt["judge"] and learnt["synthesizer"]
     assert not learnt["judge"] & learnt["synthesizer"]
     assert learnt["judge"] | learnt["synthesizer"] == learnt["segmenter"] == learnt["outline"]
     with pytest.raises(SystemExit):
-        pretrain.main(["judge", *rest, "--accepted-pairs", "also"])
+        main(["judge", *rest, "--accepted-pairs", "also"])
 
 
 @pytest.mark.slow
 def test_a_judge_is_trained_by_one_command(
     sample_project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pretrain, "estimates", partial(estimates, copies=0))
+    monkeypatch.setattr(segmenter, "estimates", partial(estimates, copies=0))
     command = ["judge", str(sample_project.path), "--steps", "1", "--batch", "1"]
-    pretrain.main([*command, "--checkpoint", str(tmp_path / "c.pt"), "--out", str(tmp_path / "m")])
+    main([*command, "--checkpoint", str(tmp_path / "c.pt"), "--out", str(tmp_path / "m")])
     card = json.loads((tmp_path / "m" / "model.json").read_text())
     assert card["name"] == "judge"
     assert card["preprocessing"]["views"] == 1 and "box_share" not in card["preprocessing"]
@@ -86,16 +87,16 @@ def test_a_detail_stage_completes_a_synthesizer(
     start = find_model("synthesizer", "compact").folder
     measured: list[object] = []
 
-    def figures(synthesizer: Synthesizer, items: list) -> dict[str, int]:
-        measured.append(synthesizer.finish)
+    def figures(model: Synthesizer, items: list) -> dict[str, int]:
+        measured.append(model.finish)
         return {"n": len(items)}
 
-    monkeypatch.setattr(pretrain, "fidelity", figures)
+    monkeypatch.setattr(detail, "fidelity", figures)
     command = ["detail", str(sample_project.path), "--steps", "1", "--batch", "1", "--frames", "2"]
     command += ["--checkpoint", str(tmp_path / "c.pt"), "--out", str(tmp_path / "m")]
     with pytest.raises(SystemExit):
-        pretrain.main(command)
-    pretrain.main([*command, "--start", str(start)])
+        main(command)
+    main([*command, "--start", str(start)])
     assert len(list(tmp_path.glob("c.canvases/*/*.npy"))) == 2
     model = Synthesizer.load(tmp_path / "m")
     assert isinstance(model.finish, Detail) and isinstance(measured[0], Detail)
@@ -114,10 +115,10 @@ def test_frames_to_learn_from_are_drawn_by_the_seed(
     def noted(_project: Project, data: dict, options: Namespace) -> None:
         learnt[options.seed] = [item.id for item in data["train"]]
 
-    monkeypatch.setattr(pretrain, "_segmenter", noted)
+    monkeypatch.setattr(segmenter, "build", noted)
     for seed in range(3):
         command = ["segmenter", str(sample_project.path), "--steps", "1", "--frames", "4"]
         command += ["--checkpoint", str(tmp_path / "c.pt"), "--out", str(tmp_path / "model")]
-        pretrain.main([*command, "--seed", str(seed)])
+        main([*command, "--seed", str(seed)])
     assert {len(ids) for ids in learnt.values()} == {4}
     assert len({tuple(ids) for ids in learnt.values()}) == 3

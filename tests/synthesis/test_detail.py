@@ -151,7 +151,7 @@ def test_it_is_saved_with_the_synthesizer_in_place_of_the_lift(tmp_path: Path) -
         "second",
         read_image(samples_dir() / "209_HC.png"),
     )
-    image = read.generate([scene], [3], steps=1)[0]
+    image = read.generate([scene], [3], steps=3)[0]
     assert image.shape == (540, 800) and image.std() > 5
     (tmp_path / "detail" / "config.json").write_text("{")
     with pytest.raises(InputError, match="detail is damaged"):

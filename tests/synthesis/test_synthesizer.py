@@ -9,7 +9,7 @@ import pytest
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
-from fetalstudio.core.sector import tissue_mask
+from fetalstudio.core.sector import sector_mask, tissue_mask
 from fetalstudio.core.spectrum import tissue_power
 from fetalstudio.engine.models.loading import find_model, load_synthesizer
 from fetalstudio.engine.quality import edge_score
@@ -53,6 +53,21 @@ def test_it_is_as_sharp_as_the_frame_that_lends_its_sector(bundled: Synthesizer)
     assert np.abs(made - real).mean() < 0.2 and np.abs(made_soft - softened).mean() < 0.2
 
 
+def test_it_is_as_bright_as_the_frame_that_lends_its_sector(bundled: Synthesizer) -> None:
+    frame = read_image(samples_dir() / "209_HC.png")
+    dim = (frame * 0.4).astype(np.uint8)
+    scenes = [replace(SCENE, reference=lender) for lender in (frame, dim)]
+    inside = sector_mask(frame) > 0
+    for steps in (2, 4):  # a draft, too
+        for image, lender in zip(
+            bundled.generate(scenes, [3, 3], steps=steps), (frame, dim), strict=True
+        ):
+            made, wanted = (np.percentile(x[inside], (25, 50, 75, 95)) for x in (image, lender))
+            np.testing.assert_allclose(made, wanted, atol=12)
+    plain = bundled.generate([replace(scenes[1], grain=False)], [3], steps=4)[0]
+    assert np.percentile(plain[inside], 95) > np.percentile(dim[inside], 95) + 30
+
+
 def test_outside_the_references_sector_it_is_black(bundled: Synthesizer) -> None:
     reference = np.zeros((540, 800), np.uint8)
     reference[40:500, 150:650] = 90
@@ -87,6 +102,13 @@ def test_a_nudged_ellipse_morphs_the_picture_and_does_not_replace_it(
 def test_equal_requests_give_equal_pixels(bundled: Synthesizer) -> None:
     one, two = (bundled.generate([SCENE], [5], steps=3)[0] for _ in range(2))
     np.testing.assert_array_equal(one, two)
+
+
+def test_a_draft_is_not_finished_because_that_takes_time(bundled: Synthesizer) -> None:
+    plain = Synthesizer(bundled.pipeline, bundled.card, bundled.hash, None)
+    for steps, finished in ((2, False), (3, True)):
+        images = [model.generate([SCENE], [5], steps=steps)[0] for model in (bundled, plain)]
+        assert np.any(images[0] != images[1]) == finished
 
 
 def test_previews_are_rendered_on_request(bundled: Synthesizer) -> None:
@@ -129,6 +151,13 @@ def test_a_saved_synthesizer_draws_the_same(bundled: Synthesizer, tmp_path: Path
     assert loaded.hash == bundled.hash
     before = bundled.generate([SCENE], [5], steps=2)[0]
     np.testing.assert_array_equal(loaded.generate([SCENE], [5], steps=2)[0], before)
+
+
+def test_a_saved_synthesizer_does_not_say_where_it_came_from(tmp_path: Path) -> None:
+    found = find_model("synthesizer", "compact")
+    Synthesizer.load(found.folder).save(tmp_path)
+    texts = [path.read_text() for path in tmp_path.rglob("*.json")]
+    assert len(texts) >= 4 and not any(str(found.folder.parent) in text for text in texts)
 
 
 def test_damaged_folders_are_named(bundled: Synthesizer, tmp_path: Path) -> None:

@@ -82,8 +82,15 @@ def engine(qapp: object) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def session(engine: Engine, settings: Settings) -> Iterator[Session]:
-    """A session without a project."""
+def session(
+    engine: Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Session]:
+    """A session without a project.
+
+    Its engine is not warmed up where a page asks for it: that loads PyTorch, which few jobs of
+    these tests need.
+    """
+    monkeypatch.setattr(engine, "warm_up", lambda *_: None)
     session = Session(engine, settings)
     yield session
     session.close_project()

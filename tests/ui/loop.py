@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from PySide6.QtWidgets import QTableWidget
 
+from fetalstudio.core.convention import Convention
 from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.engine.cohort_conventions import Kept, drawn_for_pairs
 from fetalstudio.engine.process.client import EngineClient
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Annotation, Pair
@@ -79,6 +81,12 @@ def add_pairs(project: Project, dices: list[float]) -> list[Pair]:
             )
         )
     return pairs
+
+
+def keep_convention(project: Project, cohort: str, convention: Convention | None) -> None:
+    """Let this be what pairs of the cohort follow, as if it had been measured."""
+    drawn = drawn_for_pairs(project, [cohort])
+    Kept.for_pairs(project).keep({cohort: convention}, drawn)
 
 
 def same(a: np.ndarray | None, b: np.ndarray | None) -> bool:

@@ -6,13 +6,16 @@ from __future__ import annotations
 
 import pytest
 from PySide6.QtCore import QEvent, Qt
-from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QApplication, QWidget
+from PySide6.QtGui import QKeyEvent, QKeySequence, QShortcut
+from PySide6.QtWidgets import QApplication, QDialog, QWidget
+from pytestqt.qtbot import QtBot
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.ui.canvas import FrameCanvas, Tool
 from fetalstudio.ui.canvas.handles import Shape
 from fetalstudio.ui.canvas.keys import edited_by_key
+from fetalstudio.ui.common.key_places import key_of
+from fetalstudio.ui.common.place_shortcuts import PlaceShortcuts
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.window.main_window import MainWindow
 
@@ -85,6 +88,29 @@ def test_shortcuts_and_held_keys(open_session: Session, window: MainWindow, layo
     assert canvas._peeking
     QApplication.sendEvent(canvas, stroke("H", types["H"], QEvent.Type.KeyRelease))
     assert not canvas._peeking
+
+
+@pytest.mark.parametrize("digit", ["٢", "۲", "२", "২"])
+def test_digits_of_every_script_are_digits(digit: str) -> None:
+    assert (
+        key_of(QKeyEvent(QEvent.Type.KeyPress, ord(digit), NONE, 11, 0, 0, digit)) is Qt.Key.Key_2
+    )
+
+
+def test_the_keys_of_digits_that_type_letters() -> None:
+    key_of(stroke("D", LAYOUTS["Thai"]["D"]))
+    assert key_of(QKeyEvent(QEvent.Type.KeyPress, ord("/"), NONE, 11, 0, 0, "/")) is Qt.Key.Key_2
+
+
+def test_a_dialog_knows_its_keys_by_place(qtbot: QtBot) -> None:
+    dialog = QDialog()
+    qtbot.addWidget(dialog)
+    undone: list[bool] = []
+    QShortcut(QKeySequence("Ctrl+Z"), dialog, lambda: undone.append(True))
+    PlaceShortcuts(dialog)
+    kind, control = QEvent.Type.ShortcutOverride, Qt.KeyboardModifier.ControlModifier
+    QApplication.sendEvent(dialog, QKeyEvent(kind, ord("Я"), control, SCAN["Z"], 0, 0, "я"))
+    assert undone == [True]
 
 
 def test_a_search_takes_the_letters(open_session: Session, window: MainWindow) -> None:

@@ -41,6 +41,10 @@ def test_from_an_ellipse_to_an_adopted_model(
     qtbot.waitUntil(lambda: not synthesise.sampler.busy, timeout=PATIENCE_MS)
     assert not same(synthesise.view.shown(), first)
     synthesise.keep()
+    assert project.pairs.all() == []  # the cohort is measured first
+    qtbot.waitUntil(lambda: synthesise.keep_button.isEnabled(), timeout=PATIENCE_MS)
+    synthesise.keep()
+    assert "convention" in project.pairs.all()[0].provenance
 
     # A batch, reviewed.
     synthesise.batch.count_box.setValue(3)

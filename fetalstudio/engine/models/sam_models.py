@@ -17,7 +17,9 @@ from fetalstudio.engine.models.catalogue import FoundModel
 from fetalstudio.engine.models.loading import load_segmenter
 from fetalstudio.formats.model_card import ModelCard, Source
 from fetalstudio.segmentation.checkpoints import (
+    check_weights,
     kind_of,
+    lora_error,
     read_checkpoint,
     to_hugging_face,
     write_checkpoint,
@@ -28,6 +30,8 @@ from fetalstudio.segmentation.vit import AUTO_TOKENS, config_of, load_vit, varia
 
 COPIED_UP_TO = 1_000_000_000
 """Larger checkpoints are not copied, in bytes."""
+_ADAPTER = ("adapter_config.json", "adapter_model.safetensors")
+"""In a folder of peft's, which holds a LoRA."""
 _FOLDER_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
@@ -38,6 +42,13 @@ def is_sam(path: Path) -> bool:
     Raises :class:`InputError` for a file that is no whole model.
     """
     if path.is_dir():
+        if any((path / name).is_file() for name in _ADAPTER):
+            raise lora_error(path)
+        if next(path.glob("*.index.json"), None) is not None:
+            raise InputError(
+                f"{path} holds its weights in several files. Save the model as one, as "
+                "save_pretrained does with a larger max_shard_size."
+            )
         return any((path / name).is_file() for name in _FOLDER_FILES)
     kind = kind_of(path)
     return kind == "sam" or (kind == "other" and path.suffix != ".safetensors")
@@ -70,6 +81,7 @@ def add_sam(
             f"{path} is a SAM 2, which is built differently. Give a checkpoint of the first SAM "
             "(vit_b, vit_l or vit_h) or of MedSAM."
         )
+    check_weights(checkpoint.state, path)
     try:
         config = config_of(checkpoint.state)
         sam = load_vit(checkpoint.state)

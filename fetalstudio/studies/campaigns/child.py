@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, Generic, TypeVar
@@ -58,7 +59,11 @@ class Child(Generic[Result]):
         )
         self._pipe, theirs = context.Pipe(duplex=False)
         self._started = time.monotonic()
-        self._process = context.Process(target=_do, args=(theirs, work, arguments), daemon=True)
+        # The process that forks has the variables of the time when it was started.
+        variables = dict(os.environ)
+        self._process = context.Process(
+            target=_do, args=(theirs, variables, work, arguments), daemon=True
+        )
         self._process.start()
         theirs.close()
 
@@ -96,12 +101,19 @@ def in_child(
 
 
 def preload(modules: Sequence[str]) -> None:
-    """Name the modules that children find imported. The first call in a process counts."""
+    """Name the modules that children find imported. The last call before the first child counts."""
     if sys.platform != "win32":
         multiprocessing.get_context("forkserver").set_forkserver_preload([*modules])
 
 
-def _do(pipe: Connection, work: Callable[..., Any], arguments: Sequence[Any]) -> None:
+def _do(
+    pipe: Connection,
+    variables: Mapping[str, str],
+    work: Callable[..., Any],
+    arguments: Sequence[Any],
+) -> None:
+    os.environ.clear()
+    os.environ.update(variables)
     if sys.platform == "win32":
         pipe.send((work(*arguments), 1))
         return

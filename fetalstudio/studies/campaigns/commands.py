@@ -93,7 +93,7 @@ class Workplace:
     def made(cls, folder: Path, *, pairs: bool = False) -> Workplace:
         """Make the project in ``folder``; with ``pairs`` it holds some that are accepted, so that
         there is an experiment to run."""
-        preload(_PRELOADED)
+        preload(PRELOADED)
         place = cls(folder)
         with Project.create(folder / "whole") as project:
             import_frames(project, samples_dir(), cohort="samples")
@@ -175,7 +175,7 @@ class Workplace:
         return chance.uniform(0, self.duration(name))
 
 
-_PRELOADED = (
+PRELOADED = (
     "fetalstudio.cli.main",
     *(
         f"fetalstudio.engine.jobs.{job}.job"
@@ -186,6 +186,7 @@ _PRELOADED = (
     ),
     "fetalstudio.synthesis.synthesizer",
 )
+"""The modules that the commands import."""
 
 
 def _command(

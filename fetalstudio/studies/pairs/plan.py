@@ -112,6 +112,13 @@ PRIMARY: Mapping[Design, Primary] = {
 }
 """Decided before the first run of each design (decision 36), and never changed after it."""
 
+ADDED: Mapping[Design, tuple[tuple[str, str], ...]] = {
+    "carrier": ((MANY_REAL, REAL), (PAIRS, MANY_REAL)),
+    "paper": (),
+    "unlabelled": (),
+}
+"""Comparisons of two arms that were added after the first draws were seen (decision 36), with as
+many real frames as the primary one. They are reported and decide nothing."""
 
 TARGETS: Mapping[Design, str] = {
     "carrier": "African frames",

@@ -17,7 +17,7 @@ from fetalstudio.engine.evidence import Answer, Finding, write_evidence
 from fetalstudio.formats.files import write_bytes
 from fetalstudio.formats.tables import table_text
 from fetalstudio.studies.pairs.figures import figure
-from fetalstudio.studies.pairs.findings import Answered, Cell, Findings, findings
+from fetalstudio.studies.pairs.findings import Added, Answered, Cell, Findings, findings
 from fetalstudio.studies.pairs.plan import ARMS, BASES, PAIRS, TARGETS
 from fetalstudio.studies.pairs.results import Results, Settings
 
@@ -58,15 +58,22 @@ def evidence_of(found: Findings) -> list[Finding]:
     settings = found.settings
     if settings.primary.first != PAIRS:
         return []
+    added = " ".join(map(_in_words, found.added))
     return [
-        _finding(settings, one, one.pairs.difference, one.pairs.by_seed)
+        _finding(
+            settings,
+            one,
+            one.pairs.difference,
+            one.pairs.by_seed,
+            added if one is found.primary else "",
+        )
         for one in found.answered
         if one.pairs is not None
     ]
 
 
 def _finding(
-    settings: Settings, answered: Answered, gain: Interval, by_draw: Sequence[float]
+    settings: Settings, answered: Answered, gain: Interval, by_draw: Sequence[float], beside: str
 ) -> Finding:
     known = not math.isnan(gain.low)
     return Finding(
@@ -85,12 +92,15 @@ def _finding(
         margin=settings.primary.margin,
         answer=answered.answer,
         page="docs/evidence/pairs.md",
+        beside=beside,
     )
 
 
 def markdown(found: Findings) -> str:
     """The primary comparison in a sentence, and a table for each way and group."""
     lines = [verdict(found), ""]
+    for one in found.added:
+        lines += [_in_words(one), ""]
     for way in dict.fromkeys(cell.way for cell in found.cells):
         for group in dict.fromkeys(cell.group for cell in found.cells):
             cells = [c for c in found.cells if (c.way, c.group) == (way, group)]
@@ -136,6 +146,14 @@ def verdict(found: Findings) -> str:
     claim = f" It may claim: {primary.claim}." if answered.answer == "yes" else ""
     draws = counted(answered.draws, "draw")
     return f"{about}. {SAID[answered.answer]} ({draws}): {numbers}.{claim}"
+
+
+def _in_words(added: Added) -> str:
+    return (
+        f"Added later: {ARMS[added.first]}, minus {ARMS[added.second]} "
+        f"({counted(added.draws, 'draw')}): {_points(added.comparison.difference)} points of Dice; "
+        "{:.1f} failures a draw against {:.1f}.".format(*added.comparison.failures)
+    )
 
 
 def _table(cells: Sequence[Cell]) -> list[str]:

@@ -26,7 +26,7 @@ from fetalstudio.ui.worklist import certainty
 _WIDTH = 300
 _STATE_WORDS = {
     "none": ("To draw", "no ellipse yet"),
-    "proposed": ("Proposed", "check, correct and confirm"),
+    "proposed": ("Proposed", "check and confirm"),
     "draft": ("Draft", "saved, not yet confirmed"),
     "final": ("Final", "confirmed"),
 }

@@ -30,6 +30,7 @@ class RevisionList(QListWidget):
         self.setSelectionMode(QListWidget.SelectionMode.NoSelection)
         self.setMouseTracking(True)
         self.setIconSize(QSize(DOT, DOT))
+        self.setWordWrap(True)  # names of authors may be long
         self.setMinimumHeight(96)
         self.setAccessibleName("Revisions")
         self.setToolTip("Point at a revision to see it; double-click to restore it")

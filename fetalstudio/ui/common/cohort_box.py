@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from PySide6.QtCore import QSignalBlocker
 from PySide6.QtWidgets import QComboBox
 
 from fetalstudio.engine.cohort_split import labelled_cohorts
@@ -15,15 +16,19 @@ ALL_COHORTS = "All cohorts"
 def fill_cohorts(box: QComboBox, cohorts: Sequence[str], *, all_: str = ALL_COHORTS) -> None:
     """Offer these cohorts, and all of them together if there are several.
 
-    The chosen cohort stays chosen if it is still offered.
+    The chosen cohort stays chosen if it is still offered; the box signals a change of it alone.
     """
     kept = box.currentData()
+    blocker = QSignalBlocker(box)  # an empty box is no answer
     box.clear()
     if len(cohorts) > 1:
         box.addItem(all_, "")
     for cohort in cohorts:
         box.addItem(cohort, cohort)
     box.setCurrentIndex(max(0, box.findData(kept)))
+    blocker.unblock()
+    if box.currentData() != kept:
+        box.currentIndexChanged.emit(box.currentIndex())
 
 
 def annotated_cohorts(project: Project | None) -> list[str]:

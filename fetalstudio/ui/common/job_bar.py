@@ -68,7 +68,8 @@ class JobBar(QWidget):
     def _progress(self, handle: Work, progress: Progress) -> None:
         if handle is not self._handle or not self.cancel_button.isEnabled():
             return
-        self._bar.setRange(0, max(progress.total, 1))
+        # Until a first step is done, which may take long, the bar moves.
+        self._bar.setRange(0, max(progress.total, 1) if progress.done else 0)
         self._bar.setValue(progress.done)
         parts = [f"{progress.note} {progress.done} of {progress.total}".strip()]
         if progress.eta_s is not None and progress.done < progress.total:

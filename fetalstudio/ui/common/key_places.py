@@ -2,6 +2,7 @@
 
 On a Cyrillic, Greek, Hebrew or Arabic layout the key that is marked Q types another letter, or a
 punctuation mark. It does here what it does on a Latin layout, where it is known by its letter.
+Digits are digits in every script.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import unicodedata
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QKeyEvent
 
-_ROWS = {0x0C: "-=", 0x10: "QWERTYUIOP[]", 0x1E: "ASDFGHJKL;'", 0x2C: "ZXCVBNM,./"}
+_ROWS = {0x02: "1234567890-=", 0x10: "QWERTYUIOP[]", 0x1E: "ASDFGHJKL;'", 0x2C: "ZXCVBNM,./"}
 """The rows of a keyboard by the scan code of their first key, as Windows and Linux count."""
 _PLACES = {
     start + i: Qt.Key(ord(character))
@@ -23,9 +24,7 @@ _X11_OFFSET = 8
 """X11 and Wayland add this to Linux's scan codes."""
 _MAC_PLACES = {
     code: Qt.Key(ord(character))
-    for code, character in enumerate(
-        "ASDFHGZXCV\0BQWERYT\0\0\0\0\0\0=\0\0-\0\0]OU[IP\0LJ'K;\0,/NM."
-    )
+    for code, character in enumerate("ASDFHGZXCV\0BQWERYT123465=97-80]OU[IP\0LJ'K;\0,/NM.")
     if character != "\0"
 }
 """By the virtual key code of macOS, which is that of a place."""
@@ -47,6 +46,8 @@ def key_of(event: QKeyEvent) -> Qt.Key:
     if key >= Qt.Key.Key_Escape or key == Qt.Key.Key_Space:
         return key  # neither a letter nor punctuation
     character = chr(key)
+    if unicodedata.category(character) == "Nd":
+        return Qt.Key(Qt.Key.Key_0 + unicodedata.digit(character))
     if unicodedata.category(character)[0] in "LM":
         _Layout.latin = "LATIN" in unicodedata.name(character, "")
     return key if _Layout.latin else _place(event) or key

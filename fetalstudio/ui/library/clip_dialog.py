@@ -34,6 +34,7 @@ from fetalstudio.formats.frame_records import FrameRecord
 from fetalstudio.formats.redaction import Redactor
 from fetalstudio.ui import theme
 from fetalstudio.ui.common.ask_dialog import AskDialog
+from fetalstudio.ui.common.screen import room_for
 from fetalstudio.ui.library.thumbnails import Thumbnails
 
 _PICTURE = QSize(168, 126)
@@ -75,8 +76,7 @@ class ClipDialog(AskDialog):
             selection.setCurrentIndex(first, QItemSelectionModel.SelectionFlag.NoUpdate)
             self.view.scrollTo(first)
         selection.selectionChanged.connect(lambda *_: self._follow())
-        room = self.screen().availableSize()
-        self.resize(min(960, room.width()), min(720, room.height() - 4 * theme.SPACE))
+        self.resize(QSize(960, 720).boundedTo(room_for(self)))
         self.view.setFocus()
         self._follow()
 

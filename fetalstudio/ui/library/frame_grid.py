@@ -12,6 +12,7 @@ from PySide6.QtCore import (
     QModelIndex,
     QObject,
     QPersistentModelIndex,
+    QPoint,
     QPointF,
     QRect,
     QRectF,
@@ -379,7 +380,10 @@ class FrameGrid(QListView):
         self.setAccessibleName("Frames")
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Share the width evenly among the cells, without a ragged edge."""
+        """Share the width evenly among the cells, without a ragged edge. The current frame stays
+        in view."""
+        current = self.currentIndex()
+        shown = QRect(QPoint(), event.oldSize()).contains(self.visualRect(current))
         width = self.viewport().width() - 1
         columns = max(width // _NARROWEST, 1)
         cell = _cell(min(width // columns, THUMBNAIL_SIZE.width() + _GAP + 2 * _MARGIN))
@@ -388,6 +392,8 @@ class FrameGrid(QListView):
             self.setGridSize(cell)
             self.verticalScrollBar().setSingleStep(cell.height() // 3)
         super().resizeEvent(event)
+        if current.isValid() and shown:
+            self.scrollTo(current)
 
     def focusInEvent(self, event: QFocusEvent) -> None:
         """Skip the list's own handler, which would select the first frame."""

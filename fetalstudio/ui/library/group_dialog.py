@@ -6,7 +6,14 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt
+from PySide6.QtCore import (
+    QAbstractTableModel,
+    QModelIndex,
+    QObject,
+    QPersistentModelIndex,
+    QSize,
+    Qt,
+)
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -24,6 +31,7 @@ from fetalstudio.project.records import Frame
 from fetalstudio.project.regrouping import Grouping, NameMatch, Regrouper
 from fetalstudio.ui import theme
 from fetalstudio.ui.common.ask_dialog import AskDialog
+from fetalstudio.ui.common.screen import room_for
 
 _COLUMNS = ("Frame", "Read from the name", "Subject now", "New subject")
 _WIDTHS = (220, 150, 200)
@@ -123,8 +131,7 @@ class GroupDialog(AskDialog):
         for widget in (self.summary, self.error, self.table, self.questions):
             self._layout.insertWidget(self._layout.count() - 1, widget)
         self._layout.setStretchFactor(self.table, 1)
-        room = parent.screen().availableSize()
-        self.resize(min(_SIZE[0], room.width()), min(_SIZE[1], room.height()))
+        self.resize(QSize(*_SIZE).boundedTo(room_for(parent)))
         self.pattern.currentTextChanged.connect(self._read)
         self.expression.toggled.connect(self._read)
         self._read()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from PySide6.QtCore import QByteArray, Qt, QTimer
+from PySide6.QtCore import QByteArray, QSize, Qt, QTimer
 from PySide6.QtGui import QKeyEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QButtonGroup,
@@ -38,6 +38,8 @@ from fetalstudio.project.import_plan import ImportPlan
 from fetalstudio.ui import icons, theme
 from fetalstudio.ui.common.elided_label import ElidedLabel
 from fetalstudio.ui.common.job_bar import JobBar
+from fetalstudio.ui.common.place_shortcuts import PlaceShortcuts
+from fetalstudio.ui.common.screen import room_for
 from fetalstudio.ui.job_runner import JobHandle
 from fetalstudio.ui.library.clip_dialog import ClipDialog
 from fetalstudio.ui.library.import_details import ImportDetails
@@ -251,6 +253,7 @@ class ImportDialog(QDialog):
             (QKeySequence.StandardKey.Find, self._focus_search),
         ):
             QShortcut(QKeySequence(keys), self).activated.connect(slot)
+        PlaceShortcuts(self)
 
     # -- the plan ---------------------------------------------------------------------------
 
@@ -466,8 +469,7 @@ class ImportDialog(QDialog):
     def _restore_size(self) -> None:
         width = self._settings.get("import/width", _FIRST_SIZE[0])
         height = self._settings.get("import/height", _FIRST_SIZE[1])
-        room = self.screen().availableSize()
-        self.resize(min(width, room.width()), min(height, room.height()))
+        self.resize(QSize(width, height).boundedTo(room_for(self)))
         state = self._settings.get("import/splitter", "")
         self.splitter.restoreState(QByteArray.fromBase64(state.encode()))
 

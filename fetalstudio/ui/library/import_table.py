@@ -52,7 +52,7 @@ _THUMBNAIL = Qt.ItemDataRole.UserRole + 1
 _THUMBNAIL_SIZE = QSize(84, 56)
 _ROW_HEIGHT = 64
 _COLUMNS = ("File", "Taken for", "Subject", "Ellipse", "mm per px", "In doubt")
-_WIDTHS = (240, 92, 68, 76, 84)
+_WIDTHS = (240, 92, 76, 76, 104)
 _NUMBERS = re.compile(r"(\d+)")
 
 Index = QModelIndex | QPersistentModelIndex
@@ -366,7 +366,7 @@ class ImportTable(QTableView):
         return False
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        digit = event.key() - int(Qt.Key.Key_0)
+        digit = key_of(event) - int(Qt.Key.Key_0)
         control = bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
         if 1 <= digit <= 9:
             self.digit.emit(digit, control)

@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QFileDialog, QMessageBox, QWidget
 
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.words import counted
-from fetalstudio.engine.jobs.import_frames.request import ImportRequest, ImportResult
+from fetalstudio.engine.jobs.import_frames.request import ImportRequest
 from fetalstudio.engine.jobs.sharpest.request import SharpestRequest
 from fetalstudio.formats.dicom import recognise_file
 from fetalstudio.formats.pictures import is_picture
@@ -21,6 +21,7 @@ from fetalstudio.formats.redaction import Layout, remember
 from fetalstudio.formats.screen_samples import ScreenSample
 from fetalstudio.formats.tables import TABLE_SUFFIXES
 from fetalstudio.project.import_plan import ImportPlan
+from fetalstudio.project.importers import ImportReport
 from fetalstudio.ui.commands import ImportFrames
 from fetalstudio.ui.common.text_dialog import TextDialog
 from fetalstudio.ui.library.import_dialog import ImportDialog
@@ -198,7 +199,7 @@ class ImportFlow(QObject):
         discard.clicked.connect(lambda _checked: self.session.open.imports.discard(source))
 
     def _came(
-        self, request: ImportRequest, source: _Source, plan: ImportPlan, result: ImportResult
+        self, request: ImportRequest, source: _Source, plan: ImportPlan, result: ImportReport
     ) -> None:
         self.imported.emit()
         if result.amendment is not None and self.session.is_open(request.project):
@@ -306,18 +307,20 @@ def dropped_paths(data: QMimeData) -> list[Path]:
     ]
 
 
-def _step(result: ImportResult) -> str:
+def _step(result: ImportReport) -> str:
     """What the menu Edit says of an import, after Undo."""
     new = [counted(result.frames, "frame")] if result.frames else []
     new += [counted(result.pairs, "pair")] if result.pairs else []
     return f"import {' and '.join(new) or 'what frames lacked'}"
 
 
-def import_summary(result: ImportResult) -> str:
+def import_summary(result: ImportReport) -> str:
     """A sentence on what was imported and what was not."""
     text = f"{counted(result.frames, 'frame')} imported into {result.cohort}"
     text += f", {result.annotated} with an ellipse" if result.annotated else ""
     text += f"; {counted(result.pairs, 'pair')} to review" if result.pairs else ""
     text += f"; {result.duplicates} already in the project" if result.duplicates else ""
-    text += f"; {counted(len(result.problems), 'file')} with problems" if result.problems else ""
-    return text + "."
+    if not result.problems:
+        return text + "."
+    such_as = ", such as" if len(result.problems) > 1 else ""
+    return f"{text}. {counted(len(result.problems), 'note')}{such_as}: {result.problems[0]}"

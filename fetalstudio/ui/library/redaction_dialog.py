@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from PySide6.QtCore import QSize
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton, QWidget
 
@@ -10,6 +11,8 @@ from fetalstudio.formats.redaction import Keep, Layout
 from fetalstudio.formats.screen_samples import ScreenSample
 from fetalstudio.ui import theme
 from fetalstudio.ui.common.ask_dialog import AskDialog
+from fetalstudio.ui.common.place_shortcuts import PlaceShortcuts
+from fetalstudio.ui.common.screen import room_for
 from fetalstudio.ui.library.redaction_view import RedactionView
 
 _KEEPS: dict[Keep, str] = {
@@ -68,13 +71,13 @@ class RedactionDialog(AskDialog):
         self._undo.clicked.connect(self.view.undo)
         self._remove.clicked.connect(self.view.remove_chosen)
         QShortcut(QKeySequence(QKeySequence.StandardKey.Undo), self, self.view.undo)
+        PlaceShortcuts(self)
         line = QHBoxLayout()
         line.addWidget(self.find_text, 1)
         line.addWidget(self._remove)
         line.addWidget(self._undo)
         self.form.addRow(QLabel(), line)
-        room = self.screen().availableSize()
-        self.resize(min(960, room.width()), min(860, room.height() - 4 * theme.SPACE))
+        self.resize(QSize(960, 860).boundedTo(room_for(self)))
         self.view.changed.connect(self._follow)
         self._follow()
         self.view.setFocus()

@@ -22,7 +22,7 @@ from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.growth import AGE_LABEL, parse_age
 from fetalstudio.core.words import counted
-from fetalstudio.formats.frame_tables import LABELS
+from fetalstudio.formats.frame_columns import LABELS
 from fetalstudio.formats.identifiers import looks_like
 from fetalstudio.formats.tables import TABLE_SUFFIXES
 from fetalstudio.project.calibrating import Calibrating, from_number, from_table, removal
@@ -32,7 +32,8 @@ from fetalstudio.ui.common.ask_dialog import AskDialog
 from fetalstudio.ui.common.form import guard_from_wheel
 from fetalstudio.ui.common.number_fields import DecimalField
 
-_USUAL_MM_PER_PX = 0.1
+_UNKNOWN = 0.0
+"""A pixel size that nobody has entered."""
 _MOST_NOTES = 4
 
 
@@ -133,12 +134,14 @@ class CalibrationDialog(AskDialog):
             self.kinds.addButton(button)
         self.number = DecimalField()
         self.number.setDecimals(4)
-        self.number.setRange(0.0001, 10.0)
+        self.number.setRange(_UNKNOWN, 10.0)
+        self.number.setSpecialValueText("not known")
         self.number.setSingleStep(0.01)
         self.number.setSuffix(" mm per px")
         self.number.setAccessibleName("Pixel size in mm")
         sizes = Counter(f.calibration.mm_per_px for f in frames if f.calibration is not None)
-        self.number.setValue(sizes.most_common(1)[0][0] if sizes else _USUAL_MM_PER_PX)
+        # Any other number would be a guess that one press of Enter takes.
+        self.number.setValue(sizes.most_common(1)[0][0] if sizes else _UNKNOWN)
         guard_from_wheel(self)
         self.choose_button = QPushButton("Choose a table ...")
         self.choose_button.clicked.connect(self._choose)
@@ -191,9 +194,9 @@ class CalibrationDialog(AskDialog):
         try:
             if self.remove.isChecked():
                 self.wanted = removal(self._frames)
-            elif self.by_number.isChecked():
+            elif self.by_number.isChecked() and self.number.value() > _UNKNOWN:
                 self.wanted = from_number(self._frames, self.number.value())
-            elif self._table is not None:
+            elif self.by_table.isChecked() and self._table is not None:
                 self.wanted = from_table(self._frames, self._table)
         except InputError as error:
             failed = (str(error),)

@@ -55,6 +55,7 @@ _FIGURES = (
     ("TEM", "Technical error of measurement in mm: the standard deviation of one reading"),
 )
 _FRAMES = ("Frame", "Dice", "First", "Second", "mm apart")
+_NUMBERS = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 _FRAME_ID = Qt.ItemDataRole.UserRole
 
 
@@ -98,6 +99,7 @@ class AgreementPage(QWidget):
             head = QTableWidgetItem(name)
             head.setToolTip(tip)
             self.figures.setHorizontalHeaderItem(column, head)
+        _align_names(self.figures)
         self.size_box = QComboBox()
         self.size_box.addItems(SIZES)
         self.size_box.setAccessibleName("Size that is plotted")
@@ -142,10 +144,12 @@ class AgreementPage(QWidget):
         upper.addWidget(self.about)
         upper.addWidget(self.figures)
         choice = QHBoxLayout()
-        choice.addWidget(theme.style(QLabel("Bland-Altman plot"), "heading"), 1)
+        self.plot_title = theme.style(QLabel("Bland-Altman plot"), "heading")
+        choice.addWidget(self.plot_title, 1)
         choice.addWidget(self.size_box)
         upper.addLayout(choice)
         upper.addWidget(self.plot, 1)
+        upper.addStretch()  # keeps the text at the top where there is no plot
         split = QSplitter(Qt.Orientation.Vertical)
         split.addWidget(_scrolling(top))
         split.addWidget(self.frames)
@@ -283,9 +287,7 @@ class AgreementPage(QWidget):
                 item = QTableWidgetItem(text)
                 item.setFlags(Qt.ItemFlag.ItemIsEnabled)
                 if j:
-                    item.setTextAlignment(
-                        Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-                    )
+                    item.setTextAlignment(_NUMBERS)
                 self.figures.setItem(i, j, item)
         self.figures.resizeRowsToContents()
         for i in range(len(sizes)):
@@ -314,8 +316,10 @@ class AgreementPage(QWidget):
                 name = self._name(pair.frame_id)
                 mean = (both[0] + both[1]) / 2
                 points.append(DifferencePoint(pair.frame_id, name, mean, both[1] - both[0]))
+        # Without a calibrated frame, no size has points.
         self.plot.setVisible(bool(points))
-        self.size_box.setEnabled(bool(points))
+        for part in (self.plot_title, self.size_box):
+            part.setVisible(bool(one.agreement.sizes))
         levels = []
         if points:
             found = one.agreement.sizes[size]
@@ -332,6 +336,7 @@ class AgreementPage(QWidget):
         who = ("first", "second") if one.intra else (one.first, one.second)
         heads = [*_FRAMES[:2], *(f"HC {name}" for name in who), *_FRAMES[4:]]
         self.frames.setHorizontalHeaderLabels(heads)
+        _align_names(self.frames)
         order = sorted(range(len(found.pairs)), key=lambda i: found.dices[i])
         self.frames.setRowCount(len(order))
         for row, i in enumerate(order):
@@ -345,9 +350,7 @@ class AgreementPage(QWidget):
                 item = QTableWidgetItem(text)
                 item.setData(_FRAME_ID, pair.frame_id)
                 if column:
-                    item.setTextAlignment(
-                        Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-                    )
+                    item.setTextAlignment(_NUMBERS)
                 self.frames.setItem(row, column, item)
         if order:
             self.frames.selectRow(0)
@@ -419,6 +422,13 @@ def _scrolling(part: QWidget) -> QScrollArea:
     return area
 
 
+def _align_names(table: QTableWidget) -> None:
+    """Put the head of the first column, which holds names, above them."""
+    head = table.horizontalHeaderItem(0)
+    if head is not None:
+        head.setTextAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+
+
 def _table(heads: list[str] | tuple[str, ...], name: str) -> QTableWidget:
     table = QTableWidget(0, len(heads))
     table.setHorizontalHeaderLabels(list(heads))
@@ -426,5 +436,7 @@ def _table(heads: list[str] | tuple[str, ...], name: str) -> QTableWidget:
     table.setShowGrid(False)
     table.setAccessibleName(name)
     table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-    table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+    header = table.horizontalHeader()
+    header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+    header.setDefaultAlignment(_NUMBERS)
     return table

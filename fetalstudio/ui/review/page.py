@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from fetalstudio.core.convention import Offset
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
 from fetalstudio.core.screening import Verdict
@@ -406,8 +407,7 @@ def _details(pair: Pair) -> str:
         if pair.provenance.get(key) is not None
     ]
     if isinstance(convention := pair.provenance.get("convention"), dict):
-        outside = 50 * (convention.get("long", 0.0) + convention.get("short", 0.0))
-        side = "outside" if outside >= 0 else "inside"
-        known.append(f"drawn {abs(outside):.1f} % {side} the skull, as in its cohort")
+        drawn = Offset(convention.get("long", 0.0), convention.get("short", 0.0))
+        known.append(f"{drawn.words}, as in its cohort")
     made = f"{pair.created_at.astimezone():%d %b %Y, %H:%M}"
     return ", ".join([*known, made])

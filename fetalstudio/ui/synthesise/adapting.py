@@ -39,6 +39,7 @@ from fetalstudio.ui.common.form import (
 from fetalstudio.ui.common.job_bar import JobBar
 from fetalstudio.ui.common.model_name import ModelNameBox
 from fetalstudio.ui.common.pixmaps import shrunk, to_pixmap
+from fetalstudio.ui.common.screen import room_for
 from fetalstudio.ui.job_runner import JobHandle
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.synthesise.adapting_curves import AdaptingCurves
@@ -56,7 +57,7 @@ class AdaptingDialog(QDialog):
         self._parent = ""
         self._data_suffice = False
         self.setWindowTitle("Adapt to my frames")
-        self.resize(1080, 720)
+        self.resize(QSize(1080, 720).boundedTo(room_for(self)))
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(0)

@@ -26,7 +26,7 @@ from fetalstudio.ui import theme
 from fetalstudio.ui.commands import DismissBatch
 from fetalstudio.ui.common.cohort_box import annotated_cohorts, chosen_cohort, fill_cohorts
 from fetalstudio.ui.common.filmstrip import Filmstrip
-from fetalstudio.ui.common.form import Section, combo, keyed, note, side_by_side, tick, whole_number
+from fetalstudio.ui.common.form import Section, combo, keyed, note, side_by_side, whole_number
 from fetalstudio.ui.common.job_bar import JobBar
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.synthesise.head_plots import SizeHistogram
@@ -106,17 +106,6 @@ class BatchPanel(Section):
         self.row("Pairs", self.count_box, "The number of pairs to make with the settings above")
         self.row("Cohort", self.cohort_box, "The cohort whose heads and sectors the pairs follow")
         self.row("Heads", self.heads_button, self.heads_button.toolTip())
-        self.convention_box = tick(
-            self._session.settings,
-            "synthesise/convention",
-            "Skull as the cohort draws around it",
-            default=True,
-        )
-        self.convention_box.setToolTip(
-            "Show the skull where the annotators of the cohort draw such an ellipse around it; "
-            "otherwise on the ellipse"
-        )
-        self.add(self.convention_box)
         self.add(self.constraints_label)
         self.add(self.size_plot)
         self.add(self.plot_key)
@@ -278,7 +267,7 @@ class BatchPanel(Section):
                 guidance=look.guidance,
                 style=look.style,
                 background=look.background,
-                convention=self.convention_box.isChecked(),
+                convention=look.convention,
                 seed=self._seed,
                 **what,  # type: ignore[arg-type]
             )

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
 )
 
 from fetalstudio.core.biometry import measure
+from fetalstudio.core.convention import NO_OFFSET
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
 from fetalstudio.core.geometry import Size
@@ -34,6 +35,7 @@ from fetalstudio.ui.job_runner import JobHandle
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.synthesise.batch import BatchPanel
 from fetalstudio.ui.synthesise.frame_choices import FrameChoices
+from fetalstudio.ui.synthesise.pair_convention import PairConventions
 from fetalstudio.ui.synthesise.pair_view import PairView
 from fetalstudio.ui.synthesise.sampler import Sample, Sampler
 from fetalstudio.ui.synthesise.synthesis_controls import Look, SynthesisControls
@@ -63,6 +65,8 @@ class SynthesisePage(QWidget):
         self.sampler.preview.connect(self._previewed)
         self.sampler.sampled.connect(self._sampled)
         self.sampler.stopped.connect(self._stopped)
+        self.conventions = PairConventions(session)
+        self.conventions.changed.connect(self._conventions_changed)
 
         self.view = PairView()
         self.canvas = self.view.canvas
@@ -126,7 +130,7 @@ class SynthesisePage(QWidget):
             lambda _: self.session.select_frame(str(self.frame_box.currentData()))
         )
         self.size_label = note()
-        self.reset_button = QPushButton("Reset to the frame's ellipse")
+        self.reset_button = QPushButton("Reset ellipse")
         self.reset_button.setToolTip("Return to the ellipse of the frame, or to a typical head")
         self.reset_button.clicked.connect(self.reset_ellipse)
         head = Section("")
@@ -136,7 +140,7 @@ class SynthesisePage(QWidget):
             "The real frame that provides the first ellipse, the sector, grain and calibration",
         )
         head.add(self.size_label)
-        head.add(keyed(self, self.reset_button, "O"))
+        head.add(side_by_side(self.controls.follow_box, keyed(self, self.reset_button, "O")))
         return head
 
     def _actions(self) -> Section:
@@ -154,7 +158,6 @@ class SynthesisePage(QWidget):
         self.keep_button.setToolTip("Store image and ellipse in the project for review")
         self.keep_button.clicked.connect(self.keep)
         section = Section("")
-        section.add(self.controls.follow_box)
         section.add(
             side_by_side(
                 keyed(self, self.make_button, "G"), keyed(self, self.variation_button, "N")
@@ -168,6 +171,7 @@ class SynthesisePage(QWidget):
     def activated(self) -> None:
         """Give the keyboard to the canvas and warm up the engine; called when the page is shown."""
         self.session.engine.warm_up(SampleRequest)
+        self._update()
         self.canvas.setFocus()
 
     # -- the frame ----------------------------------------------------------------------------
@@ -235,7 +239,8 @@ class SynthesisePage(QWidget):
             return
         if self._sample is None:
             self._place(self._start_ellipse(self._frame))
-        self._update()
+        if self.isVisible():  # otherwise it is updated when it is shown
+            self._update()
 
     def _own_ellipse(self) -> Ellipse | None:
         """The ellipse of the frame, if it has one."""
@@ -312,7 +317,7 @@ class SynthesisePage(QWidget):
         """The request of the canvas and the fields. Raises ``ValueError`` without a frame."""
         if self._frame is None or self._ellipse is None:
             raise ValueError("there is no ellipse to synthesise")
-        look = self.look()
+        look, cohort = self.look(), self._frame.cohort
         return SampleRequest(
             ellipse=self._ellipse,
             size=self._frame.size,
@@ -321,7 +326,8 @@ class SynthesisePage(QWidget):
             reference=self._reference,
             replaces=self._own_ellipse() if look.background == "frame" else None,
             project=self.session.open.path,
-            cohort=self._frame.cohort,
+            cohort=cohort,
+            convention=self.conventions.offset(cohort) if look.convention else NO_OFFSET,
             synthesizer=look.synthesizer,
             steps=look.steps,
             guidance=look.guidance,
@@ -355,6 +361,7 @@ class SynthesisePage(QWidget):
             self._update()
 
     def _began(self, handle: JobHandle[SampleResult]) -> None:
+        self.conventions.pause()
         self.job_bar.follow(handle)
         self._update()
 
@@ -367,12 +374,34 @@ class SynthesisePage(QWidget):
         if not sample.draft:
             self.quality.show_quality(sample.result.quality, sample.result.provenance)
             self.batch.set_pace(sample.result.seconds)
+            if self._frame is not None and not self._drawing_known():
+                self.conventions.measure(self._frame.cohort)
+            self._follow_convention()
         self._update()
 
     def _stopped(self) -> None:
         # The preview of a cancelled image is removed.
         self.view.set_synthetic(None if self._sample is None else self._sample.result.image)
         self._update()
+
+    def _drawing_known(self) -> bool:
+        """Whether it is known where the skull of a pair has to be."""
+        if self._frame is None or not self.controls.convention_box.isChecked():
+            return True
+        return self.conventions.is_known(self._frame.cohort)
+
+    def _conventions_changed(self) -> None:
+        if self.isVisible():  # otherwise it is updated when it is shown
+            self._follow_convention()
+            self._update()
+
+    def _follow_convention(self) -> None:
+        """Let the image follow a convention that has become known."""
+        sample = self._sample
+        if sample is None or sample.draft or self.sampler.busy or not self._drawing_known():
+            return
+        if sample.request.convention != self.request().convention:
+            self._follow(resting=True)
 
     def _forget_sample(self) -> None:
         self._sample = None
@@ -390,14 +419,16 @@ class SynthesisePage(QWidget):
             self.view.say(sample.outdated_caption(self._ellipse), "warning")
         elif stale or sample.draft:
             self.view.say("Draft. The full image follows when the ellipse rests.")
+        elif not self._drawing_known():
+            self.view.say(sample.unknown_caption(measuring=self.conventions.measuring), "warning")
         else:
             self.view.say(sample.caption())
         done = sample is not None and not sample.draft and not sample.kept
-        self.keep_button.setEnabled(done and not stale)
+        self.keep_button.setEnabled(done and not stale and self._drawing_known())
 
     def keep(self) -> None:
         """Store the image with its ellipse as a pair for review."""
-        if self._frame is None or self._sample is None:
+        if self._frame is None or self._sample is None or not self._drawing_known():
             return
         try:
             pair = self._sample.keep(self.session.open, self._frame)

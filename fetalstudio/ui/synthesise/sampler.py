@@ -38,7 +38,17 @@ class Sample:
         maker = self.result.provenance.get("synthesizer", "")
         guessed = self.result.provenance.get("scale") == "guessed"
         scale = " Not calibrated: the scale is a guess." if guessed else ""
-        return f"Synthetic, made by {maker} in {self.result.seconds:.1f} s.{scale}"
+        follows = "convention" in self.result.provenance
+        words = self.request.convention.words.capitalize()
+        drawn = f" {words}, as in {self.request.cohort}." if follows else ""
+        return f"Synthetic, made by {maker} in {self.result.seconds:.1f} s.{drawn}{scale}"
+
+    def unknown_caption(self, *, measuring: bool) -> str:
+        """Why it cannot be kept while it is not known how its cohort is drawn."""
+        cohort = self.request.cohort
+        if measuring:
+            return f"Measuring how {cohort} is drawn. The image can be kept after that."
+        return f"How {cohort} is drawn is not known. Press G to measure it, then keep the image."
 
     def outdated_caption(self, ellipse: Ellipse | None) -> str:
         """What differs from the current request, whose ellipse is ``ellipse``."""

@@ -47,6 +47,7 @@ class Look:
     seed: int
     steps: int | None
     guidance: float | None
+    convention: bool
     synthesizer: str | None = None
 
 
@@ -108,7 +109,16 @@ class SynthesisControls(Section):
             side_by_side(self.steps_box, self.guidance_box),
             "The number of steps, and how closely the skull follows the ellipse",
         )
+        self.convention_box = tick(
+            settings, "synthesise/convention", "Skull as the cohort draws around it", default=True
+        )
+        self.convention_box.setToolTip(
+            "Show the skull where the annotators of the cohort draw such an ellipse around it; "
+            "otherwise on the ellipse"
+        )
+        self.add(self.convention_box)
         for signal in (
+            self.convention_box.toggled,
             self.style_box.currentIndexChanged,
             self.background_box.currentIndexChanged,
             self.seed_box.valueChanged,
@@ -126,6 +136,7 @@ class SynthesisControls(Section):
             seed=self.seed_box.value(),
             steps=steps if steps > _OWN_STEPS else None,
             guidance=guidance if guidance > _OWN_GUIDANCE + 1e-6 else None,
+            convention=self.convention_box.isChecked(),
         )
 
     def warn(self, *, has_ellipse: bool) -> None:

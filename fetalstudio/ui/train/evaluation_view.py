@@ -23,7 +23,7 @@ from fetalstudio.core.prompts import in_words
 from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.evaluate.request import EvaluateResult
 from fetalstudio.engine.jobs.evaluate.score_table import write_scores
-from fetalstudio.engine.jobs.evaluate.scorecard import cells, conventions, too_few, worst
+from fetalstudio.engine.jobs.evaluate.scorecard import cautions, cells, conventions, worst
 from fetalstudio.engine.jobs.report.request import ReportRequest, ReportResult
 from fetalstudio.ui import theme
 from fetalstudio.ui.common.form import note
@@ -171,7 +171,7 @@ def _about(result: EvaluateResult) -> str:
         seen = "As far as is known, it saw none of these subjects before."
     return (
         f"Measured {in_words(result.prompt)}, {size}. {seen} Each mean has its 95 % interval below "
-        f"it; a failure is a Dice below 0.9. {' '.join([*conventions(result), too_few(result)])}"
+        f"it; a failure is a Dice below 0.9. {' '.join([*conventions(result), *cautions(result)])}"
     )
 
 

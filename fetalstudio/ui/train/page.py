@@ -278,7 +278,8 @@ class TrainPage(QWidget):
         self.verdict.show_verdict(None, "The verdict follows when the training ends.")
 
     def _submit(self, request: TrainRequest) -> None:
-        handle = self.session.submit(request)
+        shown = () if self._plan is None else self._plan.warnings
+        handle = self.session.submit(request, known=shown)
         self._handle = handle
         self.tabs.setCurrentIndex(0)
         self.start_button.setEnabled(False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from html import escape
+
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QGridLayout, QLabel, QPushButton, QWidget
 
@@ -26,6 +28,7 @@ class TrainingDataSection(Section):
             box.activated.connect(lambda _: self.changed.emit())
         self._counts: dict[Part, tuple[QLabel, QLabel]] = {}
         self.pairs_label, self.checks = QLabel(), QLabel()
+        self.checks.setTextFormat(Qt.TextFormat.RichText)
         self.checks.setWordWrap(True)
         self.row("Cohort", self.cohort_box, "Whose frames to train, validate and test on")
         self.row("Start from", self.start_box, "The segmenter to fine-tune")
@@ -75,7 +78,9 @@ class TrainingDataSection(Section):
             self.advice.setText(advice.headline)
             self.advice.setToolTip(" ".join(advice.reasons))
         said = plan.problems or plan.warnings
-        self.checks.setText("\n".join(said))
+        # With a gap between them, as each may take several lines.
+        paragraphs = (f'<p style="margin: 0 0 6px">{escape(one, quote=False)}</p>' for one in said)
+        self.checks.setText("".join(paragraphs))
         theme.style(self.checks, "error" if plan.problems else "warning")
         self.checks.setVisible(bool(said))
 

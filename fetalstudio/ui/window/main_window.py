@@ -32,9 +32,12 @@ from fetalstudio.core.errors import UserError
 from fetalstudio.core.words import counted
 from fetalstudio.engine.cohort_conventions import apart, kept_conventions
 from fetalstudio.engine.jobs.export.request import ExportResult
+from fetalstudio.engine.jobs.pair_convention.request import PairConventionRequest
 from fetalstudio.engine.jobs.sample.request import SampleRequest
 from fetalstudio.project.backups import all_backups
 from fetalstudio.ui import icons, theme
+from fetalstudio.ui.common.place_shortcuts import PlaceShortcuts
+from fetalstudio.ui.common.screen import room_for
 from fetalstudio.ui.job_runner import JobHandle
 from fetalstudio.ui.library.importing import dropped_paths
 from fetalstudio.ui.library.page import LibraryPage
@@ -42,7 +45,6 @@ from fetalstudio.ui.readings.flow import ReadingsFlow
 from fetalstudio.ui.session import PLACES, VIEWS, Session, sample_project_path
 from fetalstudio.ui.window.dialogs import AboutDialog, AuthorDialog, BackupDialog, ExportDialog
 from fetalstudio.ui.window.notices import NoticeBoard
-from fetalstudio.ui.window.place_shortcuts import PlaceShortcuts
 from fetalstudio.ui.window.rail import PLACE_TITLES, Rail
 from fetalstudio.ui.window.sharing import SharingFlow
 from fetalstudio.ui.window.shortcut_sheet import ShortcutSheet, keys_of
@@ -51,9 +53,6 @@ from fetalstudio.ui.window.status_job import StatusJob
 _PRELOAD_MS = 400
 _FIRST_SIZE = QSize(1360, 860)
 _MIN_SIZE = QSize(960, 600)
-_FRAME = QSize(16, 40)
-"""What a window manager may add around the window. It does not count a window as too large for
-the screen, and everything below the screen's edge would be out of reach."""
 
 
 class MainWindow(QMainWindow):
@@ -330,9 +329,10 @@ class MainWindow(QMainWindow):
             self.show_place("library")
 
     def _beside(self) -> str:
-        """Where a file dialog opens: next to the last project."""
-        last = self.session.settings.last_project
-        return str(last.parent if last is not None else Path.home())
+        """Where a file dialog opens: next to the last project of the person's own."""
+        recent = self.session.settings.recent_projects
+        own = next((path for path in recent if path != sample_project_path()), None)
+        return str(Path.home() if own is None else own.parent)
 
     def _fill_recent(self) -> None:
         self.recent_menu.clear()
@@ -460,7 +460,7 @@ class MainWindow(QMainWindow):
 
     def _may_stop(self, running: JobHandle[Any]) -> bool:
         """Whether the running job may be stopped: it stores nothing, or the person agrees."""
-        if running.job.name == SampleRequest.job.name:
+        if running.job.name in (SampleRequest.job.name, PairConventionRequest.job.name):
             return True
         box = QMessageBox(self)
         box.setIcon(QMessageBox.Icon.Question)
@@ -476,7 +476,7 @@ class MainWindow(QMainWindow):
     def _restore_geometry(self) -> None:
         geometry = self.session.settings.geometry
         restored = geometry is not None and self.restoreGeometry(geometry)
-        room = self.screen().availableSize() - _FRAME
+        room = room_for(self)
         self.setMinimumSize(_MIN_SIZE.boundedTo(room))
         self.resize((self.size() if restored else _FIRST_SIZE).boundedTo(room))
 

@@ -56,12 +56,15 @@ class StatusJob(QWidget):
         self._delay.start()
 
     def _progressed(self, _handle: JobHandle[Any], progress: Progress) -> None:
-        self.bar.setRange(0, max(progress.total, 1))
+        # Until a first step is done, which may take long, the bar moves.
+        self.bar.setRange(0, max(progress.total, 1) if progress.done else 0)
         self.bar.setValue(progress.done)
         parts = [f"{progress.done} of {progress.total}" if progress.total > 1 else ""]
         if progress.eta_s is not None:
             parts.append(f"{format_duration(progress.eta_s)} left")
-        self.left.setText("  ·  ".join(part for part in (progress.note, *parts) if part))
+        known = self.title.text().lower().startswith(progress.note)
+        note = "" if known else progress.note
+        self.left.setText("  ·  ".join(part for part in (note, *parts) if part))
 
     def _ended(self, _handle: JobHandle[Any]) -> None:
         self._delay.stop()

@@ -16,6 +16,7 @@ from fetalstudio.formats.pictures import read_image
 from fetalstudio.studies.pairs.__main__ import main
 from fetalstudio.studies.pairs.findings import completed, findings
 from fetalstudio.studies.pairs.plan import (
+    MANY_REAL,
     MORE_REAL,
     PAIRS,
     PRIMARY,
@@ -26,6 +27,7 @@ from fetalstudio.studies.pairs.plan import (
     Run,
     runs_of,
 )
+from fetalstudio.studies.pairs.report import evidence_of
 from fetalstudio.studies.pairs.results import AUTO, BOX, Figure, HeldOut, Result, Results, Settings
 
 FRAMES = 24
@@ -38,7 +40,7 @@ def settings(design: Design) -> Settings:
         "unlabelled": ("HC18",),
     }[design]
     test = [HeldOut(f"f{i}", f"f{i}", f"s{i}", groups[i % len(groups)]) for i in range(FRAMES)]
-    return Settings(design, PRIMARY[design], {}, {}, {}, tuple(test))
+    return Settings(design, PRIMARY[design], {}, {}, {"count": 300}, tuple(test))
 
 
 def filled(
@@ -150,6 +152,26 @@ def test_raw_results_are_read_as_they_were_written(tmp_path: Path) -> None:
         1.5,
         Ellipse(10.0, 10.0, 5.0, 4.0, 3.0),
     )
+
+
+def test_comparisons_that_were_added_later_decide_nothing(tmp_path: Path) -> None:
+    def gain(run: Run) -> float:
+        return {PAIRS: 0.05, MANY_REAL: 0.04, MORE_REAL: 0.005}.get(run.arm, 0.0)
+
+    folder = filled(tmp_path, "carrier", 10, gain)
+    found = findings(Settings.read(folder), Results(folder))
+    assert found.primary.answer == "insensitive"
+    assert [(one.first, one.second, one.draws) for one in found.added] == [
+        (MANY_REAL, REAL, 10),
+        (PAIRS, MANY_REAL, 10),
+    ]
+    means = [one.comparison.difference.mean for one in found.added]
+    assert means == pytest.approx([0.04, 0.01], abs=0.003)
+    main(["show", str(folder)])
+    assert (folder / "trial.md").read_text().count("Added later: ") == 2
+    primary, other = evidence_of(found)
+    assert primary.real == 5 and primary.beside.count("Added later: ") == 2
+    assert other.real == 10 and not other.beside
 
 
 def test_tables_report_calipers_apart_and_every_arm(tmp_path: Path) -> None:

@@ -65,6 +65,20 @@ def project(open_session: Session) -> Project:
     return open_session.open
 
 
+@pytest.mark.parametrize("state", ["none", "proposed", "draft", "final"])
+def test_the_panel_is_as_wide_as_its_place_in_every_state(page: AnnotatePage, state: str) -> None:
+    """What is wider is cut off at the right, because a panel does not scroll sideways."""
+    newest_of = None
+    if state != "none":
+        kept: Any = state
+        frame_id = frame_named(page, "346_HC")
+        ellipse = Ellipse(400, 270, 200, 150, 20)
+        page.session.open.annotations.add(frame_id, ellipse, author="segmenter:compact", state=kept)
+        newest_of = newest(page.session.open, frame_id)
+    page.panel.show_annotation(newest_of)
+    assert page.panel.minimumSizeHint().width() <= 290  # a scroll bar beside it takes 10 px
+
+
 def frame_named(page: AnnotatePage, name: str) -> str:
     return next(f.id for f in page.session.open.frames.all() if f.name == name)
 

@@ -173,6 +173,25 @@ def test_a_calibration_replaces_others_only_if_a_person_says_so(
     assert sizes(project) == [0.5, *before[1:]]
 
 
+def test_no_pixel_size_is_offered_where_none_is_known(
+    library: LibraryPage, project: Project, qtbot: QtBot
+) -> None:
+    for frame in project.frames.all():
+        project.frames.set_calibration(frame.id, None)
+    library.session.frames_changed.emit()
+    select(library)
+    dialog = press(qtbot, library, Qt.Key.Key_K)
+    assert isinstance(dialog, CalibrationDialog)
+    assert not dialog.accept_button.isEnabled() and not dialog.chosen
+    qtbot.keyClick(dialog.number, Qt.Key.Key_Return)
+    assert sizes(project) == [None] * 24
+    dialog.number.selectAll()
+    qtbot.keyClicks(dialog.number, "0,25")  # with either decimal sign
+    assert dialog.accept_button.text() == "Set for 24 frames"
+    qtbot.mouseClick(dialog.accept_button, Qt.MouseButton.LeftButton)
+    assert sizes(project) == [0.25] * 24
+
+
 def test_a_calibration_comes_from_a_table_or_goes(
     library: LibraryPage, project: Project, qtbot: QtBot, tmp_path: Path
 ) -> None:

@@ -16,13 +16,13 @@ from shiboken6 import isValid
 
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.progress import NO_PROGRESS, Progress, Stopped
-from fetalstudio.engine.jobs.import_frames.request import ImportRequest, ImportResult
+from fetalstudio.engine.jobs.import_frames.request import ImportRequest
 from fetalstudio.formats.doubts import Question
 from fetalstudio.formats.pictures import write_png
 from fetalstudio.project.import_choices import NO_CHOICES, Choices
 from fetalstudio.project.import_plan import ImportPlan
 from fetalstudio.project.import_planner import Planner
-from fetalstudio.project.importers import import_frames
+from fetalstudio.project.importers import ImportReport, import_frames
 from fetalstudio.project.project import Project
 from fetalstudio.resources import samples_dir
 from fetalstudio.ui import theme
@@ -425,9 +425,9 @@ def test_an_import_that_is_cancelled_goes_on(
         write_png(tmp_path / "many" / f"{number:03}.png", texture(number))
     dialog = open_dialog(tmp_path / "many")
     planned(qtbot, dialog)
-    start, handles = session.import_frames, list[JobHandle[ImportResult]]()
+    start, handles = session.import_frames, list[JobHandle[ImportReport]]()
 
-    def kept(request: ImportRequest) -> JobHandle[ImportResult]:
+    def kept(request: ImportRequest) -> JobHandle[ImportReport]:
         handles.append(start(request))
         return handles[-1]
 

@@ -17,8 +17,8 @@ from pytestqt.qtbot import QtBot
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
 from fetalstudio.engine.cohort_split import labelled_frames
-from fetalstudio.engine.jobs.import_frames.request import ImportResult
 from fetalstudio.engine.jobs.measure_conventions.request import MeasureConventionsRequest
+from fetalstudio.project.importers import ImportReport
 from fetalstudio.ui.annotate.page import AnnotatePage
 from fetalstudio.ui.commands import SetEllipse
 from fetalstudio.ui.common.ask_dialog import AskDialog
@@ -433,8 +433,8 @@ def test_a_dropped_folder_is_imported_as_the_cohort_that_is_entered(
     assert first.name == "031_HC", "the first frame to draw, not the first of all"
     notice = window.notices.notices[-1].text
     # Three of them show a bar with text, which is kept and said.
-    text = "24 frames imported into Nijmegen, 16 with an ellipse; 1 file with problems."
-    assert notice == text
+    text = "24 frames imported into Nijmegen, 16 with an ellipse. 1 note: "
+    assert notice.startswith(text) and "burned into the picture" in notice
     assert session.undo_stack.undoText() == "import 24 frames"
     with qtbot.waitActive(window):
         window.activateWindow()
@@ -500,6 +500,21 @@ def test_import_asks_for_a_folder_and_leaves_without_one(
     qtbot.waitUntil(dialog.worker.isFinished)
 
 
+def test_the_chosen_frame_stays_in_view_when_a_line_above_appears(
+    library: LibraryPage, qtbot: QtBot
+) -> None:
+    library.session.select_frame(rows(library)[-1].data(FRAME).id)
+    grid = library.grid
+
+    def in_view() -> bool:
+        return grid.viewport().rect().contains(grid.visualRect(grid.currentIndex()))
+
+    qtbot.waitUntil(in_view)
+    grid.setFixedHeight(grid.height() - 40)
+    qtbot.wait(50)
+    assert in_view()
+
+
 def test_words_for_what_is_left() -> None:
     counts: dict[State, int] = {"none": 1, "proposed": 2, "draft": 0, "final": 4}
     assert what_is_left(counts) == "1 frame to draw, 2 proposals to check"
@@ -508,8 +523,11 @@ def test_words_for_what_is_left() -> None:
 
 
 def test_words_for_an_import() -> None:
-    text = import_summary(ImportResult("A", 1, 0, 2, 3, {}, ("b.png is truncated.",)))
-    assert text == "1 frame imported into A; 2 already in the project; 1 file with problems."
+    text = import_summary(ImportReport("A", 1, 0, 2, 3, {}, ("b.png is truncated.",)))
+    assert text == "1 frame imported into A; 2 already in the project. 1 note: b.png is truncated."
+    two = ("b.png is truncated.", "c.png is truncated.")
+    text = import_summary(ImportReport("A", 1, 0, 0, 3, {}, two))
+    assert text == "1 frame imported into A. 2 notes, such as: b.png is truncated."
 
 
 # -- amending --------------------------------------------------------------------------------

@@ -214,6 +214,14 @@ def test_a_colleagues_file_is_planned_merged_undone_and_compared(
     open_session.undo_stack.redo()
     assert len(project.readings.all()) == 24
     qtbot.waitUntil(lambda: len(page.found) == 1, timeout=30_000)
+    assert page.plot_title.isVisible() and page.size_box.isVisible()
+    for frame in project.frames.all():
+        project.frames.set_calibration(frame.id, None)
+    open_session.frames_changed.emit()
+    qtbot.waitUntil(lambda: not page.plot.isVisible(), timeout=30_000)
+    # There is no size to plot: the text stays at the top, without a heading for nothing.
+    assert not page.plot_title.isVisible() and not page.size_box.isVisible()
+    assert page.about.height() < 100
     page.annotations.setChecked(False)
     qtbot.waitUntil(lambda: not page.found, timeout=30_000)
 

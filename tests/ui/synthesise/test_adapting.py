@@ -23,15 +23,12 @@ from fetalstudio.ui.synthesise.adapting import AdaptingDialog
 from fetalstudio.ui.synthesise.page import SynthesisePage
 from fetalstudio.ui.train.page import TrainPage
 from fetalstudio.ui.window.main_window import MainWindow
-from tests.ui.loop import HandleFake, same, use_fakes, use_small_jobs
+from tests.ui.loop import HandleFake, keep_convention, same, use_fakes, use_small_jobs
 
 
 @pytest.fixture
-def page(
-    open_session: Session, window: MainWindow, monkeypatch: pytest.MonkeyPatch
-) -> SynthesisePage:
-    # Not warmed up, as that loads what the small jobs need not.
-    monkeypatch.setattr(open_session.engine, "warm_up", lambda *_: None)
+def page(open_session: Session, window: MainWindow) -> SynthesisePage:
+    keep_convention(open_session.open, "samples", None)
     window.show_place("synthesise")
     page = window.page("synthesise")
     assert isinstance(page, SynthesisePage)

@@ -28,10 +28,7 @@ from tests.ui.loop import HandleFake, use_fakes
 
 
 @pytest.fixture
-def page(
-    open_session: Session, window: MainWindow, monkeypatch: pytest.MonkeyPatch
-) -> SynthesisePage:
-    monkeypatch.setattr(open_session.engine, "warm_up", lambda *names: None)
+def page(open_session: Session, window: MainWindow) -> SynthesisePage:
     window.show_place("synthesise")
     page = window.page("synthesise")
     assert isinstance(page, SynthesisePage)
@@ -226,7 +223,7 @@ def test_whether_pairs_follow_the_cohort_is_chosen_and_remembered(
     panel = page.batch
     monkeypatch.setattr(panel, "_submit", lambda request: asked.append(request.convention))
     panel.make()
-    panel.convention_box.click()
+    page.controls.convention_box.click()
     panel.make()
     assert asked == [True, False]
     assert not page.session.settings.get("synthesise/convention", True)
@@ -277,6 +274,7 @@ def test_an_unfinished_batch_is_offered_and_goes_on(
     assert len(fakes) == 1 and not page.session.undo_stack.canUndo()
     handle.finished.emit(SynthesizeResult(tuple(range(10)), 0.95, 1.0, None, 4))
     handle.ended.emit()
+    page.session.frames_changed.emit()  # the engine has written to the project
     assert "10 pairs made (4 of them earlier)" in batch.summary.text()
     # The fake made nothing, so that the batch still is what it was.
     assert batch.resume_button.isVisible()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,13 @@ from PySide6.QtWidgets import QDialog, QWidget
 from pytestqt.qtbot import QtBot
 
 from fetalstudio.core.calibration import Calibration
+from fetalstudio.core.convention import NO_OFFSET, Convention
 from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.metrics import Interval
+from fetalstudio.engine.jobs.pair_convention.request import (
+    PairConventionRequest,
+    PairConventionResult,
+)
 from fetalstudio.engine.jobs.sample.request import SampleRequest, SampleResult
 from fetalstudio.engine.jobs.synthesize.request import SynthesizeResult
 from fetalstudio.engine.process.events import Failed, Preview, Progress
@@ -24,7 +30,7 @@ from fetalstudio.ui.synthesise.page import SynthesisePage, typical_ellipse
 from fetalstudio.ui.synthesise.sampler import DRAFT_STEPS
 from fetalstudio.ui.synthesise.synthesis_panel import MANY, ONE
 from fetalstudio.ui.window.main_window import MainWindow
-from tests.ui.loop import HandleFake, same, use_fakes, use_small_jobs
+from tests.ui.loop import HandleFake, keep_convention, same, use_fakes, use_small_jobs
 from tests.ui.loop_jobs import ring
 
 MOVED = Ellipse(420, 260, 150, 110, 20)
@@ -32,7 +38,7 @@ MOVED = Ellipse(420, 260, 150, 110, 20)
 
 @pytest.fixture
 def warmed(open_session: Session, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The jobs that were asked to get ready; not done, as it loads what the small jobs need not."""
+    """The jobs that were asked to get ready."""
     jobs: list[str] = []
     monkeypatch.setattr(open_session.engine, "warm_up", lambda *names: jobs.extend(names))
     return jobs
@@ -40,7 +46,8 @@ def warmed(open_session: Session, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def page(open_session: Session, window: MainWindow, warmed: list[type]) -> SynthesisePage:
-    """On the first annotated frame."""
+    """On the first annotated frame. Its cohort was measured, and is drawn as the judge draws."""
+    keep_convention(open_session.open, "samples", None)
     window.show_place("synthesise")
     page = window.page("synthesise")
     assert isinstance(page, SynthesisePage)
@@ -66,7 +73,10 @@ def real(page: SynthesisePage) -> np.ndarray:
 
 def result_for(request: SampleRequest) -> SampleResult:
     image = ring(request.ellipse, request.size, request.seed)
-    return SampleResult(image, request.ellipse, 0.5, {"seed": request.seed}, {"dice": 0.98})
+    info: dict[str, Any] = {"seed": request.seed}
+    if request.convention != NO_OFFSET:
+        info["convention"] = asdict(request.convention)
+    return SampleResult(image, request.ellipse, 0.5, info, {"dice": 0.98})
 
 
 def finish(fakes: list[tuple[Any, HandleFake]], index: int = -1) -> SampleResult:
@@ -413,6 +423,80 @@ def test_another_frame_drops_the_picture_and_its_late_result(
     finish(fakes, 0)
     assert same(page.view.shown(), page.session.open.frames.pixels(other.id))
     assert not page.keep_button.isEnabled()
+
+
+# -- the convention of the cohort --------------------------------------------------------------
+
+
+OUTSIDE = Interval(0.03, 0.02, 0.04, 9)
+NOWHERE = Interval(0, 0, 0, 9)
+WIDER = Convention(OUTSIDE, OUTSIDE, OUTSIDE, NOWHERE, NOWHERE, 9, "judge")
+
+
+def test_the_picture_follows_how_the_cohort_is_drawn_unless_the_box_is_cleared(
+    page: SynthesisePage, fakes: list[tuple[Any, HandleFake]]
+) -> None:
+    keep_convention(page.session.open, "samples", WIDER)
+    page.session.frames_changed.emit()
+    page.synthesise()
+    finish(fakes)
+    page.keep_button.click()
+    page.canvas.ellipse_changing.emit(MOVED)
+    assert [r.convention for r, _ in fakes] == [WIDER.offset] * 2  # drafts, too
+    kept = page.session.open.pairs.all()[0]
+    assert kept.provenance["convention"] == asdict(WIDER.offset)
+    page.controls.convention_box.click()
+    assert page.request().convention == NO_OFFSET and page.stale
+
+
+def test_nothing_is_kept_before_it_is_known_how_the_cohort_is_drawn(
+    page: SynthesisePage, fakes: list[tuple[Any, HandleFake]]
+) -> None:
+    """The first picture does not wait for it; once it is known, the picture follows."""
+    frame = page.session.open.frames.all(annotated=True)[-1]
+    page.session.open.annotations.add(frame.id, MOVED, author="a person", state="final")
+    page.session.annotation_changed.emit(frame.id)  # what was measured holds no longer
+    page.synthesise()
+    finish(fakes)
+    request, measuring = fakes[-1]
+    assert request == PairConventionRequest(page.session.open.path, "samples")
+    assert not page.keep_button.isEnabled()
+    assert page.view.caption.text().startswith("Measuring how samples is drawn")
+    page.canvas.ellipse_changing.emit(MOVED)  # the draft of a drag goes first
+    assert measuring.cancel_calls == 1
+    measuring.ended.emit()
+    finish(fakes)
+    assert len(fakes) == 3  # nothing is measured between the drafts of a drag
+    page.synthesise()
+    finish(fakes)
+    request, measuring = fakes[-1]
+    assert isinstance(request, PairConventionRequest)
+    keep_convention(page.session.open, "samples", WIDER)
+    measuring.finished.emit(PairConventionResult(WIDER))
+    measuring.ended.emit()
+    assert not page.keep_button.isEnabled()
+    assert fakes[-1][0].convention == WIDER.offset
+    page.synthesise()
+    finish(fakes)
+    assert page.keep_button.isEnabled()
+    assert "Drawn 2.5 % outside the skull, as in samples." in page.view.caption.text()
+
+
+def test_a_measurement_that_a_person_cancels_begins_again_with_the_next_picture(
+    page: SynthesisePage, fakes: list[tuple[Any, HandleFake]]
+) -> None:
+    (page.session.open.path / "cache" / "pair_conventions.json").unlink()
+    page.session.frames_changed.emit()
+    page.synthesise()
+    finish(fakes)
+    fakes[-1][1].ended.emit()
+    assert "Press G to measure it" in page.view.caption.text() and len(fakes) == 2
+    assert not page.keep_button.isEnabled()
+    page.controls.convention_box.click()  # the skull on the ellipse needs nothing measured
+    assert page.controls.follow_box.isChecked()
+    page.synthesise()
+    finish(fakes)
+    assert page.keep_button.isEnabled()
 
 
 # -- comparing ---------------------------------------------------------------------------------

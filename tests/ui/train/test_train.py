@@ -20,6 +20,7 @@ from fetalstudio.core.training_settings import OPTIONS, PRESETS
 from fetalstudio.engine.cohort_split import labelled_frames, of_part, split
 from fetalstudio.engine.jobs.evaluate.evaluation import summarise
 from fetalstudio.engine.jobs.evaluate.request import FrameScore
+from fetalstudio.engine.jobs.train.data import select_training_data
 from fetalstudio.engine.jobs.train.job import choose_data
 from fetalstudio.engine.jobs.train.request import TrainRequest
 from fetalstudio.engine.process.events import Epoch, Failed, Preview, Progress, RunKey
@@ -106,6 +107,20 @@ def test_the_counts_are_those_of_the_trainings_own_split(page: TrainPage) -> Non
         assert frames == len(items) > 0
         assert subjects == len({item.subject for item in items})
     assert page.start_button.isEnabled()
+
+
+def test_a_warning_that_the_page_shows_is_not_shown_again(
+    page: TrainPage, fakes: list[tuple[Any, HandleFake]]
+) -> None:
+    said: list[str] = []
+    page.session.message.connect(lambda text, _level: said.append(text))
+    data = select_training_data(page.session.open, None, real=None, synthetic="recommended")
+    shown = data.warnings[0]
+    assert shown in page.data.checks.text()
+    page.start_button.click()
+    for text in (shown, "The memory is nearly full."):
+        fakes[0][1].warned.emit(text)
+    assert said == ["The memory is nearly full."]
 
 
 def test_accepting_a_pair_counts_it_and_a_held_out_source_does_not(page: TrainPage) -> None:

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import QFileDialog, QLabel, QMessageBox
 from pytestqt.qtbot import QtBot
 
 from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.engine.jobs.measure_conventions.request import MeasureConventionsRequest
 from fetalstudio.engine.process.client import EngineClient
 from fetalstudio.engine.process.events import Progress
 from fetalstudio.project.project import Project
@@ -26,13 +27,14 @@ from fetalstudio.ui.common.job_bar import JobBar
 from fetalstudio.ui.common.text_dialog import TextDialog
 from fetalstudio.ui.job_runner import Engine, JobHandle
 from fetalstudio.ui.library.page import LibraryPage
-from fetalstudio.ui.session import PLACES, Session
+from fetalstudio.ui.session import PLACES, Session, sample_project_path
 from fetalstudio.ui.settings import Settings
 from fetalstudio.ui.window.dialogs import AboutDialog, ExportDialog
 from fetalstudio.ui.window.main_window import MainWindow
 from fetalstudio.ui.window.shortcut_sheet import ShortcutSheet, keys_of
 from fetalstudio.ui.window.status_job import StatusJob
 from tests.engine.jobs_for_tests import Echo, ask
+from tests.ui.loop import HandleFake
 
 
 @pytest.mark.parametrize("way", ["rail", "keys"])
@@ -101,6 +103,21 @@ def test_the_status_bar_follows_a_job_and_cancels_it(
     assert status.cancel.isEnabled()
     with qtbot.waitSignal(handle.cancelled, timeout=5_000):
         qtbot.keyClick(window, Qt.Key.Key_Period, Qt.KeyboardModifier.ControlModifier)
+
+
+def test_the_status_bar_moves_before_a_first_step_and_names_the_work_once(
+    session: Session, window: MainWindow
+) -> None:
+    status, engine = window.status_job, session.engine
+    handle = HandleFake(EngineClient(), MeasureConventionsRequest(Path("project")))
+    engine.job_started.emit(handle)
+    engine.job_progress.emit(handle, Progress(0, 8, None, "measuring how heads are drawn"))
+    assert status.bar.maximum() == 0 and status.left.text() == "0 of 8"
+    engine.job_progress.emit(handle, Progress(3, 8, 4.0, "measuring how heads are drawn"))
+    assert status.bar.maximum() == 8 and status.left.text() == "3 of 8  ·  4 s left"
+    engine.job_progress.emit(handle, Progress(3, 8, None, "reading"))
+    assert status.left.text() == "reading  ·  3 of 8"
+    engine.job_ended.emit(handle)
 
 
 def test_a_short_job_does_not_flicker(session: Session, window: MainWindow, qtbot: QtBot) -> None:
@@ -259,6 +276,26 @@ def test_a_second_window_says_so_and_offers_another(
     other.close_project()
 
 
+def test_a_new_project_is_not_offered_beside_the_sample_project(
+    window: MainWindow, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its folder is one of the program's own, where nobody finds a project again."""
+    asked: list[str] = []
+
+    def ask(_parent: object, _title: str, path: str) -> tuple[str, str]:
+        asked.append(path)
+        return "", ""
+
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", ask)
+    settings = window.session.settings
+    settings.remember_project(sample_project_path())
+    window.ask_new_project()
+    settings.remember_project(tmp_path / "ward" / "heads")
+    settings.remember_project(sample_project_path())
+    window.ask_new_project()
+    assert asked == [str(Path.home() / "heads"), str(tmp_path / "ward" / "heads")]
+
+
 def test_a_project_of_a_newer_version_is_refused_with_a_way_on(
     session: Session, window: MainWindow, sample_project: Project, tmp_path: Path
 ) -> None:
@@ -392,7 +429,7 @@ def _cold_start(tmp_path: Path) -> tuple[float, float, str]:
         import faulthandler, sys, time
         from PySide6.QtCore import QTimer
         from PySide6.QtWidgets import QApplication
-        from fetalstudio.ui import app
+        from fetalstudio.ui import app, job_runner
         from fetalstudio.ui.window import main_window
 
         shown = []
@@ -413,7 +450,7 @@ def _cold_start(tmp_path: Path) -> tuple[float, float, str]:
                 return
             watch.stop()
             import psutil
-            heavy = {"torch", "diffusers", "segment_anything"} & set(sys.modules)
+            heavy = {"torch", "diffusers", "openpyxl", "segment_anything"} & set(sys.modules)
             print(shown[0], psutil.Process().memory_info().rss / 2**20, sorted(heavy))
             window.close()
 
@@ -421,6 +458,8 @@ def _cold_start(tmp_path: Path) -> tuple[float, float, str]:
             # Says what each thread was doing if this takes too long, and ends the process.
             faulthandler.dump_traceback_later(240, exit=True)
             app.MainWindow = Watched
+            # It would load PyTorch after two seconds, and the end of the window would wait for it.
+            job_runner.Engine.warm_up = lambda *_: None
             app.make_application()
             watch = QTimer(interval=100)
             watch.timeout.connect(look)

@@ -55,6 +55,7 @@ def run(request: EvaluateRequest, report: Report, cancelled: CancelCheck) -> Eva
             load_outline()
         steps = Steps(len(items) * len(protocols), report, cancelled, "evaluating")
         subjects = {item.subject for item in known}
+        taken_over = project.annotations.taken_over()
         results = []
         for protocol in protocols:
             scores = _scores(model, items, prompt, protocol, request.snap, steps)
@@ -69,6 +70,7 @@ def run(request: EvaluateRequest, report: Report, cancelled: CancelCheck) -> Eva
                     model_sha256=fingerprint(model.folder),
                     trained_on=len(known),
                     held_out=request.held_out,
+                    taken_over=sum(item.id in taken_over for item in items),
                     snapped=request.snap,
                     conventions=conventions,
                 )

@@ -98,6 +98,8 @@ class EvaluateResult:
     of its best epoch, or in its calibration."""
     held_out: bool = False
     """Whether all subjects that the segmenter saw before were left out."""
+    taken_over: int = 0
+    """Number of frames whose ellipse is a proposal of a segmenter, confirmed without a change."""
     snapped: bool = False
     """Whether the ellipses were moved onto the skull."""
     groups: Mapping[str, EvaluateResult] = field(default_factory=dict)

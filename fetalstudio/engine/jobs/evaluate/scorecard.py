@@ -50,14 +50,21 @@ def cells(result: EvaluateResult) -> dict[str, tuple[str, str]]:
     }
 
 
-def too_few(result: EvaluateResult) -> str:
-    """A sentence for a person where the subjects are too few to speak for others, or ""."""
-    if result.subjects >= FEW_SUBJECTS:
-        return ""
-    return (
-        f"{counted(result.subjects, 'subject')}: too few to tell how the segmenter does on others "
-        f"({FEW_SUBJECTS} are needed)."
-    )
+def cautions(result: EvaluateResult) -> list[str]:
+    """Sentences for a person on what the figures cannot say."""
+    said = []
+    if result.taken_over:
+        said.append(
+            f"{result.taken_over} of the {counted(result.n, 'ellipse')} are proposals of a "
+            "segmenter that were confirmed without a change. That segmenter, and those trained "
+            "from it, seem better on these than they are."
+        )
+    if result.subjects < FEW_SUBJECTS:
+        said.append(
+            f"{counted(result.subjects, 'subject')}: too few to tell how the segmenter does on "
+            f"others ({FEW_SUBJECTS} are needed)."
+        )
+    return said
 
 
 def conventions(result: EvaluateResult) -> list[str]:

@@ -12,8 +12,9 @@ from fetalstudio.core.progress import NO_PROGRESS, Progress
 from fetalstudio.core.training_settings import TrainingSettings
 from fetalstudio.engine.jobs.experiment.request import POSITIVE, SYNTHETIC
 from fetalstudio.segmentation.embeddings import EmbeddingCache, encoder_key
+from fetalstudio.segmentation.epochs import EpochFigures
 from fetalstudio.segmentation.examples import varied
-from fetalstudio.segmentation.fine_tuning import EpochFigures, fine_tune, prepared
+from fetalstudio.segmentation.fine_tuning import fine_tune, prepared
 from fetalstudio.segmentation.segmenter import Segmenter
 
 Item = TypeVar("Item")

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from fetalstudio.engine.clips import sharpest_finder
-from fetalstudio.engine.jobs.import_frames.request import ImportRequest, ImportResult
+from fetalstudio.engine.jobs.import_frames.request import ImportRequest
 from fetalstudio.engine.process.job import CancelCheck, Report
 from fetalstudio.engine.process.progress import Steps
-from fetalstudio.project.importers import import_frames
+from fetalstudio.project.importers import ImportReport, import_frames
 from fetalstudio.project.project import Project
 
 
-def run(request: ImportRequest, report: Report, cancelled: CancelCheck) -> ImportResult:
-    """Import all or nothing; files that cannot be used are left out and named in the result."""
+def run(request: ImportRequest, report: Report, cancelled: CancelCheck) -> ImportReport:
+    """Import all or nothing; files that cannot be used are left out and named in the report."""
     with Project.open(request.project) as project:
-        imported = import_frames(
+        return import_frames(
             project,
             request.source,
             request.choices,
@@ -31,16 +31,3 @@ def run(request: ImportRequest, report: Report, cancelled: CancelCheck) -> Impor
             author=request.author,
             progress=Steps(None, report, cancelled, "importing"),
         )
-    return ImportResult(
-        imported.cohort,
-        imported.frames,
-        imported.annotated,
-        imported.duplicates,
-        imported.subjects,
-        imported.doubtful_labels,
-        imported.problems,
-        imported.pairs,
-        imported.in_doubt,
-        imported.amendment,
-        imported.resumed,
-    )

@@ -1,4 +1,4 @@
-"""Request and result types for importing frames."""
+"""The request to import frames; its result is the project's report of the import."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from fetalstudio.engine.process.job import Job
 from fetalstudio.formats.redaction import Policy
 from fetalstudio.formats.sources import AUTO
 from fetalstudio.project.import_choices import NO_CHOICES, Choices
-from fetalstudio.project.importers import AUTHOR
+from fetalstudio.project.importers import AUTHOR, ImportReport
 
 
 @dataclass(frozen=True, slots=True)
 class ImportRequest:
     """Job ``import``: bring frames into a project."""
 
-    job: ClassVar[Job[ImportRequest, ImportResult]] = Job(
+    job: ClassVar[Job[ImportRequest, ImportReport]] = Job(
         "import", "Importing frames", "fetalstudio.engine.jobs.import_frames.job:run"
     )
     project: Path
@@ -48,31 +48,3 @@ class ImportRequest:
     :attr:`~fetalstudio.project.import_plan.ImportPlan.pictures` names them."""
     author: str = AUTHOR
     """Who imports, for the log of amendments."""
-
-
-@dataclass(frozen=True, slots=True)
-class ImportResult:
-    """What an import did."""
-
-    cohort: str
-    frames: int
-    """New ones."""
-    annotated: int
-    """Ellipses that were imported."""
-    duplicates: int
-    """Pictures that the project already held."""
-    subjects: int
-    """Of the frames in the source that could be read."""
-    doubtful_labels: Mapping[str, str]
-    """Of the labels that were left out, as they may say who a patient is: what each looks like, by
-    name (``a person's name``, ``a number``, ``a date``)."""
-    problems: tuple[str, ...]
-    """A message for each file that was left out or looks wrong, naming it and the cure."""
-    pairs: int = 0
-    """New synthetic pairs, to be reviewed."""
-    in_doubt: int = 0
-    """Pictures with a doubt that nobody has answered."""
-    amendment: int | None = None
-    """The number by which the import can be taken back; None where it added nothing."""
-    resumed: int = 0
-    """Pictures that an import of this source had read before it was stopped."""

@@ -16,7 +16,7 @@ from fetalstudio.core.errors import UserError
 from fetalstudio.core.metrics import FAILURE
 from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.evaluate.request import EvaluateResult, FrameScore
-from fetalstudio.engine.jobs.evaluate.scorecard import cells, conventions, too_few, worst
+from fetalstudio.engine.jobs.evaluate.scorecard import cautions, cells, conventions, worst
 from fetalstudio.engine.jobs.report.figures import BOX, bland_altman, dice_figure
 from fetalstudio.engine.pictures import FOUND, REFERENCE, overlay
 from fetalstudio.version import __version__
@@ -47,7 +47,7 @@ def report_html(result: EvaluateResult, pixels_of: PixelsOf, when: datetime) -> 
         version=__version__,
         counted=counted,
         failure=FAILURE,
-        caution=too_few(result),
+        cautions=cautions(result),
         conventions=conventions(result),
         tables=[_table(one) for one in both],
         figures=[figure for figure in figures if figure is not None],

@@ -10,7 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fetalstudio.core.convention import NO_OFFSET
 from fetalstudio.core.labelled import style_of
+from fetalstudio.engine.conventions import asked_for, has_learnt, labelled_as, own_offset
 from fetalstudio.engine.jobs.sample.request import SampleRequest, SampleResult
 from fetalstudio.engine.models.loading import find_model, load_synthesizer
 from fetalstudio.engine.process.events import Preview, Warned
@@ -37,8 +39,12 @@ def run(request: SampleRequest, report: Report, cancelled: CancelCheck) -> Sampl
         judge = Judge.of(model, project, request.cohort) if request.measure else None
     synthesizer = load_synthesizer(model)
     style = style_of(request.ellipse, request.calibration, request.style)
+    card, simulated = synthesizer.card, style == SIMULATED
+    to_scale = synthesizer.to_scale or simulated
+    learnt = not simulated and request.cohort is not None and has_learnt(card, request.cohort)
+    convention = request.convention if to_scale and not learnt else NO_OFFSET
     scene = Scene(
-        request.ellipse,
+        asked_for(request.ellipse, convention, NO_OFFSET if simulated else own_offset(card)),
         request.size,
         style,
         request.reference,
@@ -64,6 +70,7 @@ def run(request: SampleRequest, report: Report, cancelled: CancelCheck) -> Sampl
             on_step=on_step,
             on_warning=lambda message: report(Warned(message)),
         )[0]
+    drawn, convention = labelled_as(drawn, scene, request.ellipse, convention)
     seconds = time.monotonic() - started
     provenance = {
         **synthesizer.provenance(
@@ -75,8 +82,7 @@ def run(request: SampleRequest, report: Report, cancelled: CancelCheck) -> Sampl
     }
     measured = Measured({}, {})
     if judge is not None:
-        measured = judge(drawn.image, drawn.ellipse, request.reference)
+        measured = judge(drawn.image, drawn.ellipse, request.reference, convention)
     provenance |= measured.provenance
     quality = {**measured.quality, **drawn.figures}
-    to_scale = synthesizer.to_scale or style == SIMULATED
     return SampleResult(drawn.image, drawn.ellipse, seconds, provenance, quality, to_scale)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fetalstudio.core.calibration import Calibration
+from fetalstudio.core.convention import NO_OFFSET, Offset
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.engine.process.job import Job
 
@@ -44,6 +45,9 @@ class SampleRequest:
     """The project whose synthesizers can be named too."""
     cohort: str | None = None
     """The cohort that the texture is compared with; None for all cohorts of the project."""
+    convention: Offset = NO_OFFSET
+    """How the annotators of ``cohort`` draw, as job ``pair_convention`` finds it: the skull is
+    shown where they draw the ellipse around it. Nothing is measured here, as drafts cannot wait."""
     synthesizer: str | None = None
     steps: int | None = None
     """The number of steps; by default that of the model."""

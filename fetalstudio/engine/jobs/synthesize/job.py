@@ -20,7 +20,14 @@ from fetalstudio.core.labelled import style_of
 from fetalstudio.core.progress import Stopped
 from fetalstudio.core.texture import CohortTexture
 from fetalstudio.engine.cohort_split import keep_parts
-from fetalstudio.engine.conventions import followed, has_learnt, own_offset, pair_conventions
+from fetalstudio.engine.conventions import (
+    asked_for,
+    followed,
+    has_learnt,
+    labelled_as,
+    own_offset,
+    pair_conventions,
+)
 from fetalstudio.engine.jobs.sample.request import MAX_SEED
 from fetalstudio.engine.jobs.synthesize.like_cohort import ellipses_like, with_lenders
 from fetalstudio.engine.jobs.synthesize.request import (
@@ -128,11 +135,12 @@ def _begin(
     if alone := _without_a_lender(request, items):
         report(Warned(alone))
     conventions: Mapping[str, Convention] = {}
-    if request.convention and synthesizer.to_scale:
+    simulated = request.style == SIMULATED
+    if request.convention and to_scale:
         lenders = {frames[i.source_frame].cohort for i in items if i.source_frame is not None}
         if request.cohort is not None:
             lenders.add(request.cohort)
-        unknown = {c for c in lenders if not has_learnt(synthesizer.card, c)}
+        unknown = {c for c in lenders if simulated or not has_learnt(synthesizer.card, c)}
         conventions = pair_conventions(project, unknown, report, cancelled)
     settings = {
         "conventions": {cohort: asdict(found.offset) for cohort, found in conventions.items()},
@@ -416,11 +424,9 @@ class _Maker:
 
     def _scene(self, item: BatchItem) -> Scene:
         source, calibration = item.source_frame, item.calibration
-        convention, ellipse = self._convention(item), item.ellipse
-        if convention != NO_OFFSET:
-            ellipse = self.drawn_by.apply(convention.remove(ellipse))
+        own = NO_OFFSET if item.style == SIMULATED else self.drawn_by
         return Scene(
-            ellipse,
+            asked_for(item.ellipse, self._convention(item), own),
             item.size,
             item.style,
             None if source is None else self.project.frames.pixels(source),
@@ -462,11 +468,8 @@ def _draw(
     judges = [Judge(segmenter, neighbours, texture) for texture in textures]
     drawn = _drawn_in_memory(load_synthesizer(model), scenes, seeds, options)
     made = []
-    for judge, one, scene, (ellipse, convention) in zip(judges, drawn, scenes, wanted, strict=True):
-        if one.ellipse == scene.ellipse:
-            one = replace(one, ellipse=ellipse)
-        else:  # the label was found in the image
-            convention = NO_OFFSET
+    for judge, one, scene, (ellipse, offset) in zip(judges, drawn, scenes, wanted, strict=True):
+        one, convention = labelled_as(one, scene, ellipse, offset)
         made.append((one, _measured(judge, one, scene.reference, convention)))
     return made
 

@@ -131,8 +131,11 @@ def _so_far(nearest: Sequence[Finding]) -> str:
         return ": trials disagree"
     if nearest[0].interim:
         return " yet: the trial is not complete"
-    small = all(abs(f.gain) <= f.margin for f in nearest if not f.interim)
-    return "; so far they have changed about nothing" if small else ""
+    complete = [f for f in nearest if not f.interim]
+    if all(abs(f.gain) <= f.margin for f in complete):
+        return "; so far they have changed about nothing"
+    helped = all(f.low is not None and f.low > 0 for f in complete)
+    return "; so far they have helped, though not by a trial that allows a claim" if helped else ""
 
 
 def _rests_on(finding: Finding) -> str:
@@ -141,7 +144,7 @@ def _rests_on(finding: Finding) -> str:
         f"{counted(finding.real, 'real frame')}, {measured(finding)} on {finding.target} of "
         f"{counted(finding.subjects, 'subject')}."
     )
-    return f"{said} {claim_of(finding)}."
+    return " ".join((f"{said} {claim_of(finding)}.", *filter(None, [finding.beside])))
 
 
 def _convention(knows: Knowledge, findings: Sequence[Finding]) -> tuple[str, ...]:

@@ -224,6 +224,14 @@ def _warnings(
             f"Only {counted(len(data.validation), 'frame')} to choose the best epoch with, which "
             "may be the best by chance."
         )
+    taken_over = project.annotations.taken_over()
+    judges = [item.id for item in (*data.validation, *data.test)]
+    if own := sum(frame_id in taken_over for frame_id in judges):
+        said.append(
+            f"{own} of the {len(judges)} held-out ellipses are proposals of a segmenter that were "
+            "confirmed without a change. They speak for the segmenter that proposed them, whatever "
+            "a training achieves."
+        )
     if data.copies:
         said.append(
             f"{counted(data.copies, 'accepted pair')} left out, too similar to a training frame of "

@@ -50,8 +50,9 @@ from fetalstudio.learning import describe
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Run
 from fetalstudio.segmentation.embeddings import EmbeddingCache
+from fetalstudio.segmentation.epochs import EpochFigures
 from fetalstudio.segmentation.examples import EMBEDDING
-from fetalstudio.segmentation.fine_tuning import EpochFigures, fine_tune, prepared
+from fetalstudio.segmentation.fine_tuning import fine_tune, prepared
 from fetalstudio.segmentation.segmenter import Prediction, Segmenter
 
 

@@ -21,7 +21,7 @@ class PlaceShortcuts(QObject):
     and wait there for the thumbnails' threads, which wait for Python.
     """
 
-    def __init__(self, window: QMainWindow) -> None:
+    def __init__(self, window: QWidget) -> None:
         super().__init__(window)
         self._window = window
         window.installEventFilter(self)
@@ -45,7 +45,7 @@ class PlaceShortcuts(QObject):
 
 
 def _having(
-    keys: QKeySequence, window: QMainWindow, focus: QWidget
+    keys: QKeySequence, window: QWidget, focus: QWidget
 ) -> Iterator[tuple[bool, Callable[[], object]]]:
     """What ``keys`` reach from ``focus``, nearest first: whether it repeats, and how to do it."""
     widget: QWidget | None = focus
@@ -56,7 +56,7 @@ def _having(
         direct = Qt.FindChildOption.FindDirectChildrenOnly
         shortcuts += widget.findChildren(QShortcut, options=direct)
         widget = None if widget is window else widget.parentWidget()
-    for top in window.menuBar().actions():
+    for top in window.menuBar().actions() if isinstance(window, QMainWindow) else ():
         menu = top.menu()
         actions += menu.actions() if isinstance(menu, QMenu) else []
     for action in actions:
