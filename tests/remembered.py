@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -31,11 +32,12 @@ def remember(patch: pytest.MonkeyPatch) -> None:
 
 
 def _once(
-    compute: Callable[..., Tensor], network: Callable[[object], nn.Module]
+    compute: Callable[..., Tensor], network: Callable[[Any], nn.Module]
 ) -> Callable[..., Tensor]:
+    """``compute``, a method of a model, with a memory; ``network`` finds the network it asks."""
     known: OrderedDict[bytes, Tensor] = OrderedDict()
 
-    def answer(model: object, *question: Tensor) -> Tensor:
+    def answer(model: Any, *question: Tensor) -> Tensor:
         asked = network(model)
         replaced = type(asked) not in _NETWORKS or "forward" in vars(asked)
         if replaced or torch.is_grad_enabled():
@@ -56,7 +58,7 @@ def _key(tensors: tuple[Tensor, ...]) -> bytes:
     digest.update(f"{torch.get_num_threads()} {torch.is_autocast_enabled('cpu')}".encode())
     for tensor in tensors:
         digest.update(f"{tensor.shape} {tensor.dtype}".encode())
-        digest.update(tensor.cpu().contiguous().numpy())
+        digest.update(tensor.cpu().contiguous().numpy().data)
     return digest.digest()
 
 

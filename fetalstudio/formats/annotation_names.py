@@ -8,6 +8,7 @@ annotate ``x.png``, ``x_image.png`` or ``img_x.png``. Names are compared by
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
@@ -17,9 +18,12 @@ from fetalstudio.formats.pictures import is_picture, stem_of
 _WORDS = (
     "annotations?|annot|anno|masks?|msks?|segs?|segmentations?|segmented|gts?|labels?|lbls?"
     "|labelmaps?|ground[-_ ]?truth|truth"
+    "|masken?|m[aá]scaras?|masques?|maschere?|segmentierung(?:en)?|segmentaci[oó]n(?:es)?"
+    "|маск[аи]|掩[膜码]|蒙版|标[签注]|分割"
 )
+"""In the languages of those who publish data sets."""
 _SUFFIX = re.compile(rf"(.+)[-_ .](?:{_WORDS})(?:[-_ .]?\d+)?", re.IGNORECASE | re.DOTALL)
-_PREFIX = re.compile(rf"(?:{_WORDS})[-_ .](.+)", re.IGNORECASE | re.DOTALL)
+_PREFIX = re.compile(rf"(?:{_WORDS})(?:[-_ .](.+)|(\d+))", re.IGNORECASE | re.DOTALL)
 _AMONG = re.compile(rf"(?:.*[-_ .(])?(?:{_WORDS})(?:[-_ .)(\d].*)?", re.IGNORECASE | re.DOTALL)
 """Such a word among others, as in ``reader1_mask (2)``."""
 _NUMBER_AFTER = re.compile(r".*[-_ .](\d+)", re.DOTALL)
@@ -29,14 +33,17 @@ _DRAWN_ON = (
 )
 _SHOWS = re.compile(rf"(?:(.+)[-_ .])?(?:{_DRAWN_ON})(?:[-_ .]?\d+)?", re.IGNORECASE)
 """Pictures of a frame with something drawn on it."""
-_FRAME_WORDS = "image|img|frame|us|ultrasound|original|raw|input|scan"
+_FRAME_WORDS = "image|img|im|frame|us|ultrasound|original|orig|raw|input|scan"
 _FRAME_ALONE = re.compile(rf"(?:{_FRAME_WORDS})[-_ .]?\d*", re.IGNORECASE)
 _FRAME_NAMED = re.compile(
-    rf"(?:{_FRAME_WORDS})[-_ .](.+)|(.+)[-_ .](?:{_FRAME_WORDS})", re.IGNORECASE | re.DOTALL
+    rf"(?:{_FRAME_WORDS})(?:[-_ .](.+)|(\d+))|(.+)[-_ .](?:{_FRAME_WORDS})",
+    re.IGNORECASE | re.DOTALL,
 )
-"""``img_07`` and ``07_image``, of which ``mask_07`` or ``07_mask`` is the mask."""
+"""``img_07``, ``img07`` and ``07_image``, of which ``mask_07``, ``mask07`` or ``07_mask`` is the
+mask."""
 _NNUNET_CHANNEL = re.compile(r"(.+)_\d{4}")
-_TOKEN = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+_TOKEN = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[^\W\d_A-Za-z]+")
+_ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
 
 
 def names_of(frames: Iterable[Path]) -> frozenset[str]:
@@ -54,9 +61,9 @@ def base_of(path: Path) -> str | None:
 
 
 def prefixed_base(path: Path) -> str | None:
-    """The same, where the word comes first: ``mask_x``."""
+    """The same, where the word comes first: ``mask_x``, ``mask07``."""
     match = _PREFIX.fullmatch(stem_of(path))
-    return key_of(match[1]) if match else None
+    return key_of(match[1] or match[2]) if match else None
 
 
 def is_word_alone(path: Path) -> bool:
@@ -94,7 +101,7 @@ def is_mask_folder(path: Path) -> bool:
 def keys_of(stem: str) -> tuple[str, ...]:
     """How annotations may call a frame of this name, the most exact first."""
     named = _FRAME_NAMED.fullmatch(stem)
-    without = key_of(named[1] or named[2]) if named else None
+    without = key_of(named[1] or named[2] or named[3]) if named else None
     return tuple(filter(None, (key_of(stem), without_channel(stem), without)))
 
 
@@ -111,6 +118,19 @@ def numbered_alike(base: str | None, path: Path, names: Collection[str]) -> str 
     number = _NUMBER_AFTER.fullmatch(stem_of(path))
     others = [f"{base}{c}{number[1]}" for c in "-_ ."] if number else []
     return next((other for other in others if other in names), None)
+
+
+def by_plain_numbers(names: Iterable[str]) -> dict[str, str]:
+    """The keys by :func:`plain_numbers`, without those that differ in zeros alone."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        found[plain_numbers(name)].append(name)
+    return {plain: alike[0] for plain, alike in found.items() if len(alike) == 1}
+
+
+def plain_numbers(key: str) -> str:
+    """A key without the zeros before its numbers: ``007`` may be the mask of ``7``."""
+    return _ZEROS.sub("", key)
 
 
 def without_channel(stem: str) -> str | None:

@@ -306,7 +306,7 @@ def _check_frame(
                     "If it is a frame of its own, import it by itself.",
                 )
             )
-    if is_annotation(pixels):
+    if is_annotation(pixels, named_after=note is None and bool(record.may_show)):
         raise InDoubtError(
             role_doubt(
                 f"{record.place} looks like an annotation and not like an ultrasound (few grey "

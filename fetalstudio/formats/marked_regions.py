@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import cv2
@@ -20,8 +20,13 @@ _LARGE = 4096
 """Px a side: larger pictures are looked at in steps."""
 _NOISE = 40
 """Grey levels, in each channel, by which such a picture's values vary."""
+_FAINT = 8
+"""Grey levels, in each channel, by which the few values of a JPEG of good quality vary."""
 _THICK = 5
 """Px: a region that holds a square of this side is no edge between others."""
+_FLAT, _SOFT = 0.25, 12
+"""Share of a region whose pixels are like their neighbours, of which a soft edge has less; and px
+that such an edge is wide."""
 VISIBLE = 16
 """Px: fewer are specks."""
 _CONTRAST = 64
@@ -33,6 +38,14 @@ _BORDER_PX = 8
 _TEXTURE, _SMOOTH = 6, 0.6
 """Grey levels by which neighbours differ, and the share of pixels with less of what is not
 background: of 44 ultrasounds it was 0.02 to 0.51, of blurred masks and JPEGs 0.75 to 0.98."""
+_PEAKS_PX, _PEAKS_NEAR, _PEAKS_HIGH = 192, 5, 6
+"""Px a side to which a picture is reduced to count its peaks, px in which a peak is the highest,
+and grey levels by which it stands out."""
+_FEW_PEAKS = 20
+_PEAKS_OF_MAP, _PLAIN = 80, 0.25
+"""200 ultrasounds had 160 to 790 peaks, and 60 or more when they were blurred by 4 px; masks that
+were blurred or saved as a JPEG had 0 to 17, heat maps in colour 28 to 67. These also have a plain
+background: a share of the picture."""
 
 MASK_VALUE = re.compile(r"\d+|#[0-9a-f]{6}")
 """How a value of a mask is written: a number, or a colour as #rrggbb."""
@@ -72,6 +85,8 @@ def head_region(
         raise SeveralStructuresError(names)
     else:
         shown = _marked(samples, codes)
+        if found and (outlined := _outlined(codes, found[0][1])) is not None:
+            shown = outlined
     return _without_border(shown), single
 
 
@@ -83,8 +98,9 @@ def structures_in(samples: NDArray[Any]) -> list[tuple[str, NDArray[np.bool_]]]:
     return _structures(samples, _codes(samples))
 
 
-def is_annotation(pixels: NDArray[np.uint8]) -> bool:
-    """Whether a picture, (H, W) grey, has the few grey levels and flat regions of an annotation."""
+def is_annotation(pixels: NDArray[np.uint8], *, named_after: bool = False) -> bool:
+    """Whether a picture, (H, W) grey, has the few grey levels and flat regions of an annotation.
+    With ``named_after`` another picture, it may be a heat map too."""
     step = step_of(pixels)
     pixels = np.ascontiguousarray(pixels[::step, ::step])
     levels = np.bincount(pixels.ravel(), minlength=256)
@@ -93,18 +109,33 @@ def is_annotation(pixels: NDArray[np.uint8]) -> bool:
     if int(np.ptp(pixels)) < _CONTRAST:
         return False
     # A JPEG or smoothed edges: nearly all lies near few levels, and next to its like.
-    near = 0
+    near = []
     for _ in range(3):
         top = int(levels.argmax())
-        near += int(levels[max(top - 12, 0) : top + 13].sum())
+        near.append(int(levels[max(top - 12, 0) : top + 13].sum()) / pixels.size)
         levels[max(top - 12, 0) : top + 13] = 0
-    if near < 0.97 * pixels.size:
+    few = _PEAKS_OF_MAP if named_after else _FEW_PEAKS
+    if near[0] >= _PLAIN and peaks_in(pixels) < few:
+        return True
+    if sum(near) < 0.97:
         return False
     spread = cv2.dilate(pixels, np.ones((3, 3), np.uint8)) - cv2.erode(
         pixels, np.ones((3, 3), np.uint8)
     )
     bright = pixels > max(int(pixels.max()) // 2, 1)
     return bool(bright.any()) and float((spread[bright] <= 24).mean()) > 0.6
+
+
+def peaks_in(pixels: NDArray[np.uint8]) -> int:
+    """How many bright spots a picture, (H, W) grey, shows: the speckle of an ultrasound makes
+    many, a mask and a heat map have few."""
+    scale = _PEAKS_PX / max(pixels.shape)
+    width, height = (max(round(side * scale), 1) for side in pixels.shape[::-1])
+    small = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+    near = np.ones((_PEAKS_NEAR, _PEAKS_NEAR), np.uint8)
+    highest = cv2.dilate(small, near)
+    peaks = (small == highest) & (highest - cv2.erode(small, near) >= _PEAKS_HIGH)
+    return int(labelled(peaks.astype(np.uint8)).max())
 
 
 def step_of(samples: NDArray[Any]) -> int:
@@ -142,21 +173,28 @@ def _structures(samples: NDArray[Any], codes: NDArray[Any]) -> list[tuple[str, N
     """The regions of one value each, by name; edges between them and specks are none."""
     values, counts = _values(codes)
     background = values[0]
-    if len(values) <= _EXACT_VALUES:
+    if exact := len(values) <= _EXACT_VALUES:
         regions = {float(v): codes == v for v in values if v != background}
     else:
         noisy = _noisy_regions(samples, values[np.argsort(-counts)], codes.size)
         regions = {v: r for v, r in noisy.items() if not _alike(v, background, samples)}
     square = np.ones((_THICK, _THICK), np.uint8)
-    thick = {v for v, r in regions.items() if cv2.erode(r.astype(np.uint8), square).any()}
+    cores = {v: cv2.erode(r.astype(np.uint8), square) > 0 for v, r in regions.items()}
+    thick = {v for v, core in cores.items() if core.any()}
+    if not exact and thick:
+        slopes = _slopes(samples, regions, cores)
+        regions = {v: r for v, r in regions.items() if v not in slopes}
+        thick -= slopes
+    numbers = samples.ndim == 2 and values[-1] <= _LABEL_NUMBERS
+    flat = [] if numbers else [background, *thick]
     found = []
     for value, region in sorted(regions.items()):
         if value not in thick:
-            if region.sum() < VISIBLE:
+            if region.sum() < VISIBLE or any(_close(value, v, samples) for v in flat):
                 continue
             others = [r for v, r in regions.items() if v != value and (v in thick or v > value)]
             union = np.logical_or.reduce(others or [np.zeros_like(region)])
-            beside = cv2.dilate(union.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+            beside = cv2.dilate(union.astype(np.uint8), square) > 0
             if beside[region].mean() > 0.5:
                 continue
         found.append((_name(value, samples), region))
@@ -187,6 +225,35 @@ def _channels(code: float, samples: NDArray[Any]) -> NDArray[np.int64]:
     return np.array([whole >> 16, whole >> 8 & 255, whole & 255])
 
 
+def _slopes(
+    samples: NDArray[Any],
+    regions: Mapping[float, NDArray[np.bool_]],
+    cores: Mapping[float, NDArray[np.bool_]],
+) -> set[float]:
+    """The values of the regions that are the soft edge of another one: they rise everywhere, and
+    lie along it."""
+    square = np.ones((3, 3), np.uint8)
+    values = samples.astype(np.float32)
+    spread = cv2.dilate(values, square) - cv2.erode(values, square)
+    even = (spread if spread.ndim == 2 else spread.max(axis=2)) <= _TEXTURE
+    level = {v for v, core in cores.items() if core.any() and even[core].mean() >= _FLAT}
+    if not level:
+        return set()
+    others = np.logical_or.reduce([regions[v] for v in level]).astype(np.uint8)
+    along = cv2.dilate(others, np.ones((2 * _SOFT + 1, 2 * _SOFT + 1), np.uint8)) > 0
+    return {
+        v
+        for v, region in regions.items()
+        if v not in level and even[region].mean() < _FLAT and along[region].mean() > 0.9
+    }
+
+
+def _close(code: float, other: float, samples: NDArray[Any]) -> bool:
+    """Whether a value is the noise that a good JPEG leaves around another."""
+    away = np.abs(_channels(code, samples) - _channels(other, samples))
+    return bool(away.max() <= _FAINT)
+
+
 def _alike(code: float, other: float, samples: NDArray[Any]) -> bool:
     away = np.abs(_channels(code, samples) - _channels(other, samples))
     return bool(away.max() <= _NOISE)
@@ -203,6 +270,19 @@ def _marked(samples: NDArray[Any], codes: NDArray[Any]) -> NDArray[np.bool_]:
     return np.greater(grey, 0 if numbers else top / 2)
 
 
+def _outlined(codes: NDArray[Any], region: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+    """A filled region to the middle of the line of another value that is drawn around it, where
+    there is one."""
+    values = _values(codes)[0]
+    filled = region.astype(np.uint8)
+    if len(values) != 3 or not cv2.erode(filled, np.ones((_THICK, _THICK), np.uint8)).any():
+        return None
+    marked = codes != values[0]
+    inside = cv2.distanceTransform(1 - filled, cv2.DIST_L2, 5)
+    outside = cv2.distanceTransform(marked.astype(np.uint8), cv2.DIST_L2, 5)
+    return region | (marked & (inside <= outside))
+
+
 def _is_textured(samples: NDArray[Any]) -> bool:
     """Whether what is not background has the grain of an ultrasound."""
     if samples.dtype != np.uint8:
@@ -213,7 +293,7 @@ def _is_textured(samples: NDArray[Any]) -> bool:
         return False
     apart = np.abs(grey.astype(np.int16) - int(levels.argmax())) > _NOISE
     core = cv2.erode(apart.astype(np.uint8), np.ones((_THICK, _THICK), np.uint8)) > 0
-    if core.mean() < 0.002:
+    if core.mean() < 0.002 or peaks_in(grey) < _FEW_PEAKS:
         return False
     square = np.ones((3, 3), np.uint8)
     spread = cv2.dilate(grey, square) - cv2.erode(grey, square)

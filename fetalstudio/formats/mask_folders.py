@@ -21,6 +21,7 @@ from pathlib import Path
 from fetalstudio.core.errors import InputError
 from fetalstudio.formats.annotation_names import (
     base_of,
+    by_plain_numbers,
     frame_in,
     is_frame_word_alone,
     is_mask_folder,
@@ -28,6 +29,7 @@ from fetalstudio.formats.annotation_names import (
     keys_of,
     names_of,
     numbered_alike,
+    plain_numbers,
     prefixed_base,
     shown_frame,
     shows_a_frame,
@@ -153,7 +155,8 @@ def pictures_in(folder: Path) -> list[Path]:
 def split(pictures: Sequence[Path]) -> Split:
     """Which pictures of one folder are frames, and which annotate one."""
     alone = [p for p in pictures if is_word_alone(p)]
-    if alone:
+    numbered = names_of(p for p in pictures if p not in alone)
+    if not all(prefixed_base(p) in numbered for p in alone):
         return _split_by_word(pictures, alone)
     found = Split()
     names = {key_of(stem_of(p)) for p in pictures}
@@ -377,6 +380,7 @@ def _masks_of_part(folder: Path) -> list[Path]:
 def _annotations_in(folders: Sequence[Path], names: frozenset[str]) -> Annotations:
     """The pictures of mask folders, by the frames that they annotate."""
     found: Annotations = defaultdict(list)
+    plain = by_plain_numbers(names) if folders else {}
     for folder in folders:
         for path in pictures_in(folder):
             keys = [
@@ -385,8 +389,13 @@ def _annotations_in(folders: Sequence[Path], names: frozenset[str]) -> Annotatio
                 key_of(stem_of(path)),
                 without_channel(stem_of(path)),
                 frame_in(path, names),
+                key_of(stem_of(Path(stem_of(path)))),  # masks/x.jpg.png
             ]
             known = [key for key in keys if key in names]
+            if not known:
+                known = [
+                    plain[key] for key in map(plain_numbers, filter(None, keys)) if key in plain
+                ]
             found[known[0] if known else (keys[0] or key_of(stem_of(path))) or ""].append(path)
     return found
 

@@ -32,6 +32,8 @@ _SECOND = 0.005
 """Area of a second shape, of the largest one's, from which on it is more than a speck."""
 _LEAST_SHARE = 0.04
 """Mean semi-axis of a head, of the picture's shorter side."""
+_LEAST_RATIO = 0.45
+"""Shorter axis of a head by the longer one: of 767 heads of HC18, it is 0.66 or more."""
 _LEAST_SEEN = 0.45
 """Share of an outline that has to lie in the picture for the ellipse to be sure."""
 _FEW_CORNERS = 0.6
@@ -173,7 +175,10 @@ def _thick_or_nested(strokes: NDArray[np.uint8], thickness: float, radius: float
 
 
 def _unlikely(ellipse: Ellipse, size: Size) -> str | None:
-    """The doubt about a head that is tiny, or hardly in the picture, of (width, height) px."""
+    """The doubt about a head that is tiny, far too long, or hardly in the picture, of (width,
+    height) px."""
+    if ellipse.b < _LEAST_RATIO * ellipse.a:
+        return "it is far longer than a head"
     if np.sqrt(ellipse.a * ellipse.b) < _LEAST_SHARE * min(size):
         return "it is far smaller than a head"
     points = ellipse.contour(180)

@@ -43,6 +43,16 @@ _NETPBM_HEADER = re.compile(rb"P[56]" + rb"(?:\s|#[^\n]*\n)+(\d{1,7})" * 3 + rb"
 
 _UNCOMPRESSED = 1
 _DEFLATE = (8, 32946)
+_NOT_DECODED = {
+    **dict.fromkeys((33003, 33005, 34712), "JPEG 2000"),
+    34887: "LERC",
+    34925: "LZMA",
+    50000: "Zstandard",
+    50001: "WebP",
+    50002: "JPEG XL",
+    52546: "JPEG XL",
+}
+"""Compressions of TIFF files that OpenCV does not read."""
 _NEW_SUBFILE_TYPE, _REDUCED = 254, 1
 _MAX_PAGES = 10_000
 _FED = 1 << 16
@@ -51,6 +61,10 @@ _FED = 1 << 16
 
 class TruncatedError(ValueError):
     """The end of the file is missing."""
+
+
+class CompressionError(ValueError):
+    """The file is compressed in a way that is not read, which the message names."""
 
 
 class DamagedError(ValueError):
@@ -67,6 +81,8 @@ class PictureHeader:
     """Memory that the decoded samples take, at most."""
     orientation: int = 1
     """How the decoder's pixels must still be turned: 1 to 8, as in EXIF."""
+    shown: int = 1
+    """How a viewer turns the picture as it is stored, whether or not the decoder does so too."""
     pages: int = 1
     """Pictures in the file, without thumbnails."""
     has_palette: bool = False
@@ -120,7 +136,8 @@ def read_tiff_pages(data: bytes) -> tuple[tuple[int, PictureHeader], ...]:
 def check_compressed(data: bytes, place: int = 0) -> None:
     """Decode a compressed TIFF once more, as OpenCV drops what libtiff reports about 8-bit samples.
 
-    ``place`` is that of the page. Raises :class:`DamagedError` where the decoder reports an error.
+    ``place`` is that of the page. Raises :class:`DamagedError` where the decoder reports an error,
+    and :class:`CompressionError`.
     """
     if not data.startswith(_TIFF):
         return
@@ -128,6 +145,8 @@ def check_compressed(data: bytes, place: int = 0) -> None:
     compression = tags.get(COMPRESSION, _UNCOMPRESSED)
     if compression == _UNCOMPRESSED:
         return
+    if compression in _NOT_DECODED:
+        raise CompressionError(_NOT_DECODED[compression])
     if compression in _DEFLATE:
         _check_deflate(data, tags)
     try:
@@ -154,6 +173,7 @@ def _png(data: bytes) -> PictureHeader:
     return PictureHeader(
         size,
         size[0] * size[1] * (1 if colour_type == 0 else 4) * (2 if depth == 16 else 1),
+        orientation,
         orientation,
         pages,
         has_palette=colour_type == 3,
@@ -191,10 +211,12 @@ def _jpeg(data: bytes) -> PictureHeader:
     picture = jpeg_factory(io.BytesIO(data))
     width, height = picture.size
     channels = len(picture.getbands())
+    orientation = _orientation(picture.info.get("exif", b""))
     return PictureHeader(
         (width, height),
         width * height * channels,
-        _orientation(picture.info.get("exif", b"")),
+        orientation,
+        orientation,
         getattr(picture, "n_frames", 1),  # several in a multi-picture file (MPO)
     )
 
@@ -244,7 +266,12 @@ def _tiff_page(tags: ImageFileDirectory_v2) -> PictureHeader:
     sample = max(4, int(tags.get(SAMPLESPERPIXEL, 1)) * -(-max(tags.get(BITSPERSAMPLE, (1,))) // 8))
     tile = int(tags.get(TILEWIDTH, 0)) * int(tags.get(TILELENGTH, 0)) * sample
     # The decoder applies the orientation of a TIFF itself.
-    return PictureHeader((width, height), max(width * height * sample, tile))
+    shown = int(tags.get(Base.Orientation, 1))
+    return PictureHeader(
+        (width, height),
+        max(width * height * sample, tile),
+        shown=shown if 1 <= shown <= 8 else 1,
+    )
 
 
 def _is_page(tags: ImageFileDirectory_v2) -> bool:

@@ -7,6 +7,7 @@ reads headers, the numbers in a palette and the text in a PNG.
 from __future__ import annotations
 
 import io
+import re
 import struct
 import zlib
 from pathlib import Path
@@ -22,6 +23,7 @@ from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Size
 from fetalstudio.formats.files import read_bounded, write_bytes
 from fetalstudio.formats.picture_headers import (
+    CompressionError,
     DamagedError,
     PictureHeader,
     TruncatedError,
@@ -56,6 +58,14 @@ SYNTHETIC_NOTE = "synthetic"
 Samples = tuple[NDArray[Any], NDArray[Any] | None]
 """Of an annotation picture, and its transparency: see :func:`read_samples`."""
 
+_OTHERS = {
+    re.compile(rb"RIFF....WEBP", re.DOTALL): "a WebP",
+    re.compile(rb"GIF8"): "a GIF",
+    re.compile(rb"P[123]\s"): "a text Netpbm",
+    re.compile(rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51"): "a JPEG 2000",
+    re.compile(rb"....ftyp(?:heic|heix|hevc|mif1|msf1|avif)", re.DOTALL): "a HEIF",
+}
+"""How pictures begin that are not read."""
 _NOTE, _XMP = "fetalstudio", "XML:com.adobe.xmp"
 _HEADER_END = 33
 """Where a PNG's signature and its first chunk, which has a fixed length, end."""
@@ -144,7 +154,7 @@ def orientation_in(path: Path) -> int:
     :func:`read_image`."""
     if volume_suffix(path.name) is not None:
         return 1
-    return _header(path, read_bounded(path, MAX_BYTES)).orientation
+    return _header(path, read_bounded(path, MAX_BYTES)).shown
 
 
 def write_png(
@@ -256,6 +266,11 @@ def _decoded_data(
         else:
             found = cv2.imdecodemulti(encoded, cv2.IMREAD_UNCHANGED, None, (place, place + 1))[1]
             image = found[0] if found else None
+    except CompressionError as error:
+        raise InputError(
+            f"{path} is compressed as {error}, which is not read. Save it with LZW, or without "
+            "compression."
+        ) from error
     except (DamagedError, cv2.error) as error:
         raise _damaged(path) from error
     if image is None:
@@ -290,6 +305,11 @@ def _header(path: Path, data: bytes) -> PictureHeader:
     except DamagedError as error:
         raise _damaged(path) from error
     if header is None:
+        other = next((kind for start, kind in _OTHERS.items() if start.match(data)), None)
+        if other is not None:
+            raise InputError(
+                f"{path} is {other} file, whatever its name says, and is not read. Save it as PNG."
+            )
         raise InputError(
             f"{path} is not a {KINDS} image, whatever its name says. "
             "Export it again from the scanner or leave it out."

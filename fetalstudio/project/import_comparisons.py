@@ -81,5 +81,8 @@ def _doubted(frame: PlannedFrame, choices: Choices, unclear: set[str]) -> Planne
         "not stated.",
         frame.mask_values,
     )
-    ellipse = frame.ellipse if _head(choices, frame) in frame.mask_values else None
-    return replace(frame, doubts=(*frame.doubts, doubt), ellipse=ellipse)
+    if _head(choices, frame) in frame.mask_values:
+        return replace(frame, doubts=(*frame.doubts, doubt))
+    # Without an ellipse, its shape is in doubt no more.
+    others = (d for d in frame.doubts if d.question is not Question.SHAPE)
+    return replace(frame, doubts=(*others, doubt), ellipse=None)

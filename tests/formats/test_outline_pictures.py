@@ -140,6 +140,45 @@ def test_smoothed_edges_and_noise_are_no_structures(quality: int, blur: int) -> 
             assert ellipse_in(decoded, value="120").ellipse.overlap(TRUE) > 0.98
 
 
+@pytest.mark.parametrize("blur", [3, 4, 6])
+def test_a_wide_soft_edge_is_no_structure(blur: int) -> None:
+    alone = TRUE.mask(LARGE) * np.uint8(255)
+    assert ellipse_in(cv2.GaussianBlur(alone, (0, 0), blur)).ellipse.overlap(TRUE) > 0.99
+    with pytest.raises(SeveralStructuresError):
+        ellipse_in(cv2.GaussianBlur(placed(128, 255), (0, 0), blur))
+
+
+def test_the_faint_noise_of_a_good_jpeg_is_no_structure() -> None:
+    mask = TRUE.mask(LARGE) * np.uint8(255)
+    mask[100:104, 40:60], mask[104:108, 40:60] = 3, 5
+    assert ellipse_in(mask).ellipse.overlap(TRUE) > 0.99
+    mask[mask == 5] = 40
+    with pytest.raises(SeveralStructuresError):
+        ellipse_in(mask)
+
+
+@pytest.mark.parametrize("quality", [30, 60, 90])
+def test_the_edge_of_a_coloured_jpeg_is_no_structure(quality: int) -> None:
+    # At odd places, the colours of neighbours are joined differently on either side.
+    for shift in range(2):
+        shape = Ellipse(TRUE.cx + shift, TRUE.cy + shift, TRUE.a, TRUE.b, TRUE.angle_deg)
+        red = np.zeros((*LARGE[::-1], 3), np.uint8)
+        red[..., 2] = shape.mask(LARGE) * np.uint8(255)
+        done, data = cv2.imencode(".jpg", red, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        assert done
+        decoded = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB), np.uint8)
+        assert ellipse_in(decoded).ellipse.overlap(shape) > 0.99
+
+
+@pytest.mark.parametrize(("fill", "line"), [(128, 255), (255, 128), (1, 255), (2, 1)])
+def test_a_filled_head_ends_in_the_middle_of_its_outline(fill: int, line: int) -> None:
+    outer, inner = (Ellipse(TRUE.cx, TRUE.cy, TRUE.a + d, TRUE.b + d, 30.0) for d in (1.5, -1.5))
+    mask = outer.mask(LARGE) * np.uint8(line)
+    mask[inner.mask(LARGE) > 0] = fill
+    found = ellipse_in(mask).ellipse
+    assert max(abs(found.a - TRUE.a), abs(found.b - TRUE.b)) < 0.4
+
+
 def test_a_structure_inside_the_head_is_one_of_its_own() -> None:
     labels = TRUE.mask(LARGE).astype(np.uint8)
     labels[Ellipse(200, 150, 20, 15, 0).mask(LARGE) > 0] = 2
@@ -258,6 +297,8 @@ SMALLER = Ellipse(TRUE.cx, TRUE.cy, TRUE.a - 9, TRUE.b - 9, TRUE.angle_deg)
         (drawn(TRUE, width=20), "a head with a hole"),
         (polygon(10), "a polygon of"),
         (drawn(Ellipse(40.0, 30.0, 9.0, 7.0, 0.0)), "far smaller than a head"),
+        (drawn(Ellipse(200.0, 160.0, 90.0, 20.0, 10.0)), "far longer than a head"),
+        (drawn(Ellipse(200.0, 160.0, 90.0, 20.0, 10.0), width=3), "far longer than a head"),
         (drawn(Ellipse(5.0, 5.0, 110.0, 92.0, 0.0)), "border cuts most of it"),
     ],
 )
@@ -342,6 +383,7 @@ def test_annotations_are_recognised_by_their_content() -> None:
         ring(TRUE, LARGE),
         placed(1, 2),
         np.asarray(cv2.GaussianBlur(mask, (0, 0), 1), np.uint8),
+        np.asarray(cv2.GaussianBlur(mask, (0, 0), 12), np.uint8),
         lossy,
         np.zeros_like(mask),
     ):

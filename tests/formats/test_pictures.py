@@ -313,6 +313,24 @@ TURNED: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
 }
 
 
+@pytest.mark.parametrize("compression", ["zstd", "lzma"])
+def test_a_compression_that_is_not_read_is_named(tmp_path: Path, compression: str) -> None:
+    Image.fromarray(GREY).save(tmp_path / "x.tif", compression=compression)
+    names = {"zstd": "Zstandard", "lzma": "LZMA"}
+    with pytest.raises(InputError, match=rf"x\.tif is compressed as {names[compression]}"):
+        read_image(tmp_path / "x.tif")
+
+
+@pytest.mark.parametrize(("kind", "called"), [("webp", "a WebP"), ("gif", "a GIF")])
+def test_a_picture_of_another_kind_under_this_name_is_named(
+    tmp_path: Path, kind: str, called: str
+) -> None:
+    Image.fromarray(GREY).save(tmp_path / "x", kind)
+    (tmp_path / "x").rename(tmp_path / "x.jpg")
+    with pytest.raises(InputError, match=rf"x\.jpg is {called} file, .*Save it as PNG"):
+        read_image(tmp_path / "x.jpg")
+
+
 @pytest.mark.parametrize("orientation", TURNED)
 @pytest.mark.parametrize(
     ("mode", "suffix"),

@@ -184,9 +184,10 @@ def test_one_mask_for_two_frames_is_named_and_not_used(
     assert import_named(project, source / "same.png").problems == (masks,)
 
 
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
 @pytest.mark.parametrize(("turned", "state"), [(True, "final"), (False, "proposed")])
 def test_a_mask_that_fits_the_frame_as_it_is_stored_is_doubtful(
-    project: Project, source: Path, turned: bool, state: str
+    project: Project, source: Path, turned: bool, state: str, suffix: str
 ) -> None:
     head = Ellipse(62.0, 30.0, 24.0, 18.0, 20.0)
     picture = np.full(SIZE[::-1], 40, np.uint8)
@@ -196,7 +197,7 @@ def test_a_mask_that_fits_the_frame_as_it_is_stored_is_doubtful(
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 3
     noise = np.random.default_rng(1).integers(0, 20, picture.shape, dtype=np.uint8)
-    Image.fromarray((picture + noise)[::-1, ::-1]).save(source / "x.png", exif=exif)
+    Image.fromarray((picture + noise)[::-1, ::-1]).save(source / f"x{suffix}", exif=exif)
     mask = head.mask(SIZE) * np.uint8(255)
     write_png(source / "x_mask.png", mask if turned else np.ascontiguousarray(mask[::-1, ::-1]))
     report = import_named(project, source)
@@ -300,6 +301,51 @@ def test_a_frame_that_is_there_twice_with_a_difference_is_left_out(
     if name == "010.jpg":
         shown, original = original, shown
     assert f"{shown} shows {original} again" in problem
+
+
+def beside_its_mask(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.hstack([cv2.resize(MASK, frame.shape[::-1]), frame])
+
+
+def head_alone(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.where(cv2.resize(MASK, frame.shape[::-1]) > 0, frame, 0).astype(np.uint8)
+
+
+def heat_map(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    soft = cv2.GaussianBlur(cv2.resize(MASK, frame.shape[::-1]), (0, 0), 12)
+    return np.asarray(cv2.applyColorMap(soft, cv2.COLORMAP_JET), np.uint8)
+
+
+def reduced(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.asarray(cv2.resize(frame, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
+
+
+@pytest.mark.parametrize(
+    ("name", "made"),
+    [
+        ("010_compare.png", beside_its_mask),
+        ("010_head.png", head_alone),
+        ("cropped/010.png", head_alone),
+        ("010_heat.png", heat_map),
+        ("small/010.png", reduced),
+    ],
+)
+def test_a_picture_made_of_a_frame_and_its_mask_is_no_frame(
+    project: Project,
+    picture: Picture,
+    source: Path,
+    name: str,
+    made: Callable[[NDArray[np.uint8]], NDArray[np.uint8]],
+) -> None:
+    frame = np.asarray(cv2.GaussianBlur(picture(1, (384, 320)), (0, 0), 1.5), np.uint8)
+    write_png(source / "010.png", frame)
+    write_png(source / "010_mask.png", cv2.resize(MASK, frame.shape[::-1]))
+    (source / name).parent.mkdir(exist_ok=True)
+    cv2.imwrite(str(source / name), made(frame))
+    report = import_named(project, source)
+    assert (report.frames, report.annotated) == (1, 1)
+    (problem,) = report.problems
+    assert str(source / name) in problem
 
 
 def test_the_next_frame_of_a_still_clip_is_a_frame(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -516,6 +517,51 @@ def test_masks_beside_a_folder_with_a_name_are_not_its_own(
     write_png(tmp_path / "siteA" / "x.png", picture(1))
     write_png(tmp_path / "masks" / "x.png", filled(ellipse))
     assert import_named(project, tmp_path / "siteA").annotated == 0
+
+
+@pytest.mark.parametrize(
+    ("frame", "mask"),
+    [
+        ("img_{}.png", "mask_{}.png"),
+        ("image{}.png", "mask{}.png"),
+        ("US_{}.png", "GT_{}.png"),
+        ("{}_orig.png", "{}_seg.png"),
+        ("images/us{}.png", "masks/gt{}.png"),
+        ("images/{}.png", "masks/00{}.png"),
+        ("images/{}.jpg", "masks/{}.jpg.png"),
+        ("{}.png", "{}_maske.png"),
+        ("{}.png", "{}_掩膜.png"),
+        ("images/{}.png", "mascaras/{}.png"),
+    ],
+)
+def test_frames_and_masks_that_are_numbered_alike(
+    project: Project, picture: Picture, tmp_path: Path, ellipse: Ellipse, frame: str, mask: str
+) -> None:
+    moved = replace(ellipse, cx=ellipse.cx + 6)
+    for i, shape in enumerate((ellipse, moved), 1):
+        for name, drawn in ((frame, picture(i)), (mask, filled(shape))):
+            path = tmp_path / "source" / name.format(i)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(cv2.imencode(path.suffix, drawn)[1].tobytes())
+    report = import_named(project, tmp_path / "source")
+    assert (report.frames, report.annotated, report.problems) == (2, 2, ())
+    found = project.annotations.by_frame()
+    first, second = (
+        found[f.id].ellipse for f in sorted(project.frames.all(), key=lambda f: f.name)
+    )
+    assert close(first, ellipse) and close(second, moved)
+
+
+def test_a_number_that_is_padded_otherwise_belongs_to_one_frame_alone(
+    project: Project, picture: Picture, tmp_path: Path, ellipse: Ellipse
+) -> None:
+    for i, name in enumerate(("images/7.png", "images/07.png", "masks/007.png")):
+        (tmp_path / "source" / name).parent.mkdir(parents=True, exist_ok=True)
+        write_png(tmp_path / "source" / name, filled(ellipse) if i == 2 else picture(i))
+    report = import_named(project, tmp_path / "source")
+    assert (report.frames, report.annotated) == (2, 0)
+    (problem,) = report.problems
+    assert "007.png" in problem
 
 
 def test_image_and_mask_in_a_folder_for_each_frame(

@@ -429,7 +429,7 @@ def _cold_start(tmp_path: Path) -> tuple[float, float, str]:
         import faulthandler, sys, time
         from PySide6.QtCore import QTimer
         from PySide6.QtWidgets import QApplication
-        from fetalstudio.ui import app
+        from fetalstudio.ui import app, job_runner
         from fetalstudio.ui.window import main_window
 
         shown = []
@@ -450,7 +450,7 @@ def _cold_start(tmp_path: Path) -> tuple[float, float, str]:
                 return
             watch.stop()
             import psutil
-            heavy = {"torch", "diffusers", "segment_anything"} & set(sys.modules)
+            heavy = {"torch", "diffusers", "openpyxl", "segment_anything"} & set(sys.modules)
             print(shown[0], psutil.Process().memory_info().rss / 2**20, sorted(heavy))
             window.close()
 
@@ -458,6 +458,8 @@ def _cold_start(tmp_path: Path) -> tuple[float, float, str]:
             # Says what each thread was doing if this takes too long, and ends the process.
             faulthandler.dump_traceback_later(240, exit=True)
             app.MainWindow = Watched
+            # It would load PyTorch after two seconds, and the end of the window would wait for it.
+            job_runner.Engine.warm_up = lambda *_: None
             app.make_application()
             watch = QTimer(interval=100)
             watch.timeout.connect(look)
