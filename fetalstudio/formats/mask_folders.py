@@ -114,7 +114,10 @@ def read(
     repeated = _repeated(frames)
     for key in sorted(repeated & elsewhere.keys()):
         for path in elsewhere.pop(key):
-            problems += (f"{path}: several folders have such a frame, so it was not used.",)
+            problems += (
+                f"{path}: several folders have such a frame, so it was not used. Give each frame a "
+                "name of its own, and its mask the same one.",
+            )
     annotated: dict[Path, Path] = {}
     doubts: dict[Path, Doubt] = {}
     unsure: dict[Path, Doubt] = {}
@@ -311,7 +314,10 @@ def orphans(names: Iterable[str], annotations: Mapping[str, Sequence[Path]]) -> 
     """The doubt about each annotation, by its frame's key, whose frame is not among ``names``."""
     known = set(names)
     return {
-        path: role_doubt(f"{path} annotates a frame that is not there.")
+        path: role_doubt(
+            f"{path} annotates a frame that is not there.",
+            "Import its frame with it, and name it after that, such as NAME_mask.png.",
+        )
         for base, paths in sorted(annotations.items())
         if base not in known
         for path in paths

@@ -303,16 +303,20 @@ def test_a_frame_that_is_there_twice_with_a_difference_is_left_out(
     assert f"{shown} shows {original} again" in problem
 
 
+LARGE = (384, 320)
+LARGE_MASK = np.asarray(cv2.resize(MASK, LARGE), np.uint8)
+
+
 def beside_its_mask(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.hstack([cv2.resize(MASK, frame.shape[::-1]), frame])
+    return np.hstack([LARGE_MASK, frame])
 
 
 def head_alone(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.where(cv2.resize(MASK, frame.shape[::-1]) > 0, frame, 0).astype(np.uint8)
+    return np.where(LARGE_MASK > 0, frame, 0).astype(np.uint8)
 
 
 def heat_map(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    soft = cv2.GaussianBlur(cv2.resize(MASK, frame.shape[::-1]), (0, 0), 12)
+    soft = cv2.GaussianBlur(LARGE_MASK, (0, 0), 12)
     return np.asarray(cv2.applyColorMap(soft, cv2.COLORMAP_JET), np.uint8)
 
 
@@ -337,9 +341,9 @@ def test_a_picture_made_of_a_frame_and_its_mask_is_no_frame(
     name: str,
     made: Callable[[NDArray[np.uint8]], NDArray[np.uint8]],
 ) -> None:
-    frame = np.asarray(cv2.GaussianBlur(picture(1, (384, 320)), (0, 0), 1.5), np.uint8)
+    frame = np.asarray(cv2.GaussianBlur(picture(1, LARGE), (0, 0), 1.5), np.uint8)
     write_png(source / "010.png", frame)
-    write_png(source / "010_mask.png", cv2.resize(MASK, frame.shape[::-1]))
+    write_png(source / "010_mask.png", LARGE_MASK)
     (source / name).parent.mkdir(exist_ok=True)
     cv2.imwrite(str(source / name), made(frame))
     report = import_named(project, source)

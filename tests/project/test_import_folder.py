@@ -155,6 +155,7 @@ def test_a_part_by_itself_has_its_masks(project: Project, picture: Picture, tmp_
     assert (report.frames, report.annotated) == (1, 1)
     (problem,) = report.problems
     assert "002.png annotates a frame that is not there" in problem
+    assert "name it after that, such as NAME_mask.png" in problem
 
 
 def test_what_lies_too_deep_is_found_in_the_folder_of_the_images(
@@ -507,6 +508,7 @@ def test_what_could_be_about_several_frames_is_not_used(
     told = "\n".join(report.problems)
     assert "Several folders have img1.png" in told and "a table into each folder" in told
     assert f"{source / 'masks' / 'img1.png'}: several folders have such a frame" in told
+    assert "Give each frame a name of its own" in told
 
 
 def test_masks_beside_a_folder_with_a_name_are_not_its_own(
