@@ -2,7 +2,8 @@
 
 Hundreds of tests show the built-in models the same few sample frames, or draw images with the same
 seeds, and most of their time goes into this. An answer is given again only to the same question by
-the same weights, bit by bit.
+the same weights, bit by bit, and once in each test: a test that asks twice, to see that the answers
+are equal, has the second one computed.
 """
 
 from __future__ import annotations
@@ -26,31 +27,37 @@ _NETWORKS = CompactEncoder, UNet2DModel
 
 
 def remember(patch: pytest.MonkeyPatch) -> None:
-    """Let encoders and denoisers answer from memory, except in training."""
-    patch.setattr(CompactEncoder, "forward", _encode)
-    patch.setattr(CompactPipeline, "velocity", _denoise)
+    """Let encoders and denoisers answer from memory during a test, except in training."""
+    patch.setattr(CompactEncoder, "forward", _encoder.method())
+    patch.setattr(CompactPipeline, "velocity", _denoiser.method())
 
 
-def _once(
-    compute: Callable[..., Tensor], network: Callable[[Any], nn.Module]
-) -> Callable[..., Tensor]:
-    """``compute``, a method of a model, with a memory; ``network`` finds the network it asks."""
-    known: OrderedDict[bytes, Tensor] = OrderedDict()
+class _Memory:
+    """What ``compute``, a method of a model, answered; ``network`` finds the network it asks."""
 
-    def answer(model: Any, *question: Tensor) -> Tensor:
-        asked = network(model)
-        replaced = type(asked) not in _NETWORKS or "forward" in vars(asked)
-        if replaced or torch.is_grad_enabled():
-            return compute(model, *question)
-        key = _key((*asked.state_dict().values(), *question))
-        if key not in known:
-            known[key] = compute(model, *question)
-        known.move_to_end(key)
-        if len(known) > _MOST:
-            known.popitem(last=False)
-        return known[key].clone()
+    def __init__(self, compute: Callable[..., Tensor], network: Callable[[Any], nn.Module]) -> None:
+        self._compute, self._network = compute, network
+        self._known: OrderedDict[bytes, Tensor] = OrderedDict()
 
-    return answer
+    def method(self) -> Callable[..., Tensor]:
+        """The method with this memory, for one test."""
+        asked: set[bytes] = set()
+
+        def answer(model: Any, *question: Tensor) -> Tensor:
+            network = self._network(model)
+            replaced = type(network) not in _NETWORKS or "forward" in vars(network)
+            if replaced or torch.is_grad_enabled():
+                return self._compute(model, *question)
+            key = _key((*network.state_dict().values(), *question))
+            if key in asked or key not in self._known:
+                self._known[key] = self._compute(model, *question)
+            asked.add(key)
+            self._known.move_to_end(key)
+            if len(self._known) > _MOST:
+                self._known.popitem(last=False)
+            return self._known[key].clone()
+
+        return answer
 
 
 def _key(tensors: tuple[Tensor, ...]) -> bytes:
@@ -62,5 +69,5 @@ def _key(tensors: tuple[Tensor, ...]) -> bytes:
     return digest.digest()
 
 
-_encode = _once(CompactEncoder.forward, lambda encoder: encoder)
-_denoise = _once(CompactPipeline.velocity, lambda pipeline: pipeline.unet)
+_encoder = _Memory(CompactEncoder.forward, lambda encoder: encoder)
+_denoiser = _Memory(CompactPipeline.velocity, lambda pipeline: pipeline.unet)
