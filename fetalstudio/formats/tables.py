@@ -59,6 +59,7 @@ _RULE = re.compile(r":?-+:?")
 """A cell of the line below the header in Markdown."""
 _OLD_ENCODINGS = ("cp1252", "cp1251", "cp932", "gb18030", "euc-kr", "mac-roman", "cp866", "latin-1")
 """Tried where a table is not in UTF, the likeliest first; the last takes any bytes."""
+_HAS_WORDS = re.compile(rb"[^\d\s.,;|eE+-]")
 _MOST_ABOVE = 30
 """Lines among which the header is looked for."""
 _MAYBE_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}[.,]\d{3}", re.ASCII)
@@ -224,6 +225,8 @@ def read_header(path: Path, known: Known = none_known) -> Table:
 
 def is_table(start: bytes, known: Known) -> bool:
     """Whether a text file that begins with these bytes is a table with a known header."""
+    if not _HAS_WORDS.search(start):
+        return False  # labels of YOLO, of which there are thousands
     try:
         return _header_at(_decode(start, known), known).headers >= _HEADERS
     except (UnicodeDecodeError, csv.Error):

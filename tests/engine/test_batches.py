@@ -23,7 +23,7 @@ from fetalstudio.core.progress import Stopped
 from fetalstudio.core.screening import REAL_SHARE
 from fetalstudio.core.sector import seen_sector
 from fetalstudio.engine.cohort_split import labelled_frames, of_part, split
-from fetalstudio.engine.jobs.synthesize import job as synthesize
+from fetalstudio.engine.jobs.synthesize import maker, plan
 from fetalstudio.engine.jobs.synthesize.like_cohort import batch_sources, ellipses_like
 from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest
 from fetalstudio.engine.process.events import Event, Preview, Progress, Warned
@@ -77,7 +77,7 @@ def stop_after(project: Project, count: int, **fields: Any) -> int:
             cancelled=lambda: any(isinstance(e, Preview) for e in heard),
         )
     (batch,) = project.batches.unfinished()
-    assert (batch.wanted, batch.done) == (count, synthesize.CHUNK)
+    assert (batch.wanted, batch.done) == (count, maker.CHUNK)
     return batch.id
 
 
@@ -226,14 +226,14 @@ def test_another_model_is_refused_with_the_cure(
     sample_project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batch_id = stop_after(sample_project, 8)
-    load = synthesize.load_synthesizer
+    load = plan.load_synthesizer
 
     def other(model: Any) -> Any:
         changed = load(model)
         monkeypatch.setattr(changed, "hash", "0" * 64)
         return changed
 
-    monkeypatch.setattr(synthesize, "load_synthesizer", other)
+    monkeypatch.setattr(plan, "load_synthesizer", other)
     with pytest.raises(InputError, match=r"compact has changed since 4 of 8 .* Make a new batch"):
         run_job(SynthesizeRequest(sample_project.path, resume=batch_id))
     assert len(sample_project.pairs.all()) == 4
@@ -269,7 +269,7 @@ def test_no_pair_is_made_from_a_frame_that_is_removed_meanwhile(
             if purged:
                 other.purge()
 
-    draw = synthesize._draw
+    draw = maker.draw
     with pytest.MonkeyPatch.context() as patch:
 
         def drawn(*arguments: Any) -> Any:
@@ -277,7 +277,7 @@ def test_no_pair_is_made_from_a_frame_that_is_removed_meanwhile(
             remove(Progress(0, 1))
             return made
 
-        patch.setattr(synthesize, "_draw", drawn)
+        patch.setattr(maker, "draw", drawn)
         heard: list[Event] = []
         out = tmp_path / "out"
         request = SynthesizeRequest(sample_project.path, count=6, steps=1, seed=4, out=out)
