@@ -308,7 +308,8 @@ def _header(path: Path, data: bytes) -> PictureHeader:
         other = next((kind for start, kind in _OTHERS.items() if start.match(data)), None)
         if other is not None:
             raise InputError(
-                f"{path} is {other} file, whatever its name says, and is not read. Save it as PNG."
+                f"{path} is not a {KINDS} image, whatever its name says, but {other} file. "
+                "Save it as PNG."
             )
         raise InputError(
             f"{path} is not a {KINDS} image, whatever its name says. "

@@ -19,6 +19,8 @@ _BLOCK = 16
 _GRAIN, _ALIKE, _MOST = 4.0, 0.9, 0.5
 """Standard deviation from which a part has grain to compare, in grey levels; correlation from which
 it is the same in both; and the share of such parts from which one picture shows the other."""
+_TILES = 4
+"""In a row or a column of pictures, those that are looked at, and the last one."""
 _LEAST, _SHOWN_OR_HIDDEN = 0.05, 0.8
 """The share of such parts that are the same, and of those that are blacked out, from which on one
 picture shows a piece of the other; and the share of both. The rest lies across the edge."""
@@ -86,7 +88,7 @@ def _parts_like(
     """The parts of a picture that have the other one's size, as in a row or a column of such."""
     height, width = other.shape
     tops, lefts = (
-        sorted({*range(0, whole - side + 1, side), whole - side}) if whole >= side else []
+        sorted({*range(0, whole - side + 1, side)[:_TILES], whole - side}) if whole >= side else []
         for whole, side in zip(picture.shape, other.shape, strict=True)
     )
     for top, left in itertools.product(tops, lefts):
