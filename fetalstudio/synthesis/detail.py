@@ -37,7 +37,7 @@ PLACE = 4
 SPECKLE = 2 * BANDS
 """Maps of the lender's speckle: its power by band, along and across the beams."""
 CONDITIONS = PLACE + SPECKLE
-_CELL = 4
+CELL = 4
 """px of the frame for each cell of the coarse grid."""
 LARGEST_SCALE = 2.8
 """A frame with more px for each px of the canvas is made smaller and then enlarged."""
@@ -142,14 +142,14 @@ class Detail:
         """
         h, w = image.shape
         shrink = min(1.0, LARGEST_SCALE / scale)
-        size = (max(round(w * shrink), _CELL), max(round(h * shrink), _CELL))
+        size = (max(round(w * shrink), CELL), max(round(h * shrink), CELL))
         probe, lent = _lent(None if reference is None else reference.tobytes(), (h, w), size)
         if lent is None:
             lent = np.array([self.net.config.speckle_mean] * 2)
         work = image if size == (w, h) else cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         maps = self.net.place_maps(beam_maps(probe, size, scale * size[0] / w), lent)
         noise = noise_of(seed, probe, size)
-        right, below = -size[0] % _CELL, -size[1] % _CELL
+        right, below = -size[0] % CELL, -size[1] % CELL
         framed = np.stack([work / 127.5 - 1, *noise]).astype(np.float32)
         framed = np.pad(framed, ((0, 0), (0, below), (0, right)), mode="edge")
         x = torch.from_numpy(framed)[None].to(self.net.device)
@@ -171,7 +171,7 @@ def beam_maps(probe: Probe, size: Size, scale: float, to_frame: Affine | None = 
     ``to_frame`` maps the grid's px to those of the probe's frame.
     """
     to_frame = to_frame or Affine()
-    x, y = (np.arange(-(-side // _CELL)) * _CELL + (_CELL - 1) / 2 for side in size)
+    x, y = (np.arange(-(-side // CELL)) * CELL + (CELL - 1) / 2 for side in size)
     points = to_frame.apply(np.stack(np.meshgrid(x, y), axis=-1))
     dx, dy = points[..., 0] - probe.apex_x, points[..., 1] - probe.apex_y
     r = np.maximum(np.hypot(dx, dy), 1e-3)

@@ -36,6 +36,7 @@ from fetalstudio.learning import (
 )
 from fetalstudio.synthesis.conditions import CANVAS, Condition
 from fetalstudio.synthesis.detail import (
+    CELL,
     CONDITIONS,
     DetailNet,
     beam_maps,
@@ -61,6 +62,8 @@ _KEPT = 10
 """Side in px of the blocks whose mean stays that of the canvas."""
 _FINE = 4.0
 """How much stronger the critic sees fine detail."""
+_POWER = 3e-4
+"""What the mean square of the detail comes to. Relative to its own, less detail would do."""
 _TEXTURED = 3.0
 """Patches with less spread, in grey levels, teach nothing."""
 
@@ -80,6 +83,9 @@ class DetailSettings:
     """Weight of the difference from the canvas, in the mean of blocks."""
     true: float = 1.0
     """Weight of the difference from the real frame, where the canvas shows the same."""
+    even: float = 1.0
+    """Weight of the difference between what is made of a patch and of the same patch on another
+    grid. Without it, the network's coarse grid shows as a pattern that repeats every 4 px."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +185,8 @@ class _Patches:
     """(B,): 1 where ``base`` shows what ``truth`` does."""
     looks: Tensor
     """(3, B, 2): standard normal, see :func:`_varied`."""
+    shift: tuple[int, int]
+    """(x, y) in px, each from 1 to 3, of another grid of the network."""
 
 
 def train_detail(
@@ -267,10 +275,30 @@ def _step(
     # The canvas' coarse structure shall stay, or the head would leave its place.
     apart = functional.avg_pool2d(made - batch.base, _KEPT, stride=_KEPT // 2).abs().mean()
     missed = (batch.known[:, None, None, None] * (made - batch.truth).abs()).mean()
+    uneven = _unevenness(net, batch, made) if settings.even else 0.0
     makers[0].zero_grad(set_to_none=True)
-    (fooled + settings.faithful * apart + settings.true * missed).backward()
+    total = fooled + settings.faithful * apart + settings.true * missed + settings.even * uneven
+    total.backward()
     makers[0].step()
     return loss.item()
+
+
+def _unevenness(net: DetailNet, batch: _Patches, made: Tensor) -> Tensor:
+    """How much the detail depends on where the grid of the network lies.
+
+    ``made`` is compared with what is made of the patches without their first px.
+    """
+    dx, dy = batch.shift
+    side = PATCH - CELL
+    with autocast(batch.base.device):
+        moved = net(
+            batch.base[..., dy : dy + side, dx : dx + side],
+            batch.noise[..., dy : dy + side, dx : dx + side],
+            batch.conditions[..., : side // CELL, : side // CELL],
+        )
+    # Near the border, the network sees less of one than of the other.
+    apart = (made[..., dy : dy + side, dx : dx + side] - moved)[..., 8:-8, 8:-8]
+    return apart.square().mean() / _POWER
 
 
 def _varied(patches: Tensor, looks: Tensor) -> Tensor:
@@ -304,7 +332,10 @@ def _drawn(
     real, real_conditions, base, noise, conditions, truth, known = columns
     unit = [x[:, None] / 127.5 - 1 for x in (real, base, truth)]
     looks = torch.from_numpy(rng.standard_normal((3, len(rows), 2), np.float32)).to(device)
-    return _Patches(unit[0], real_conditions, unit[1], noise, conditions, unit[2], known, looks)
+    dx, dy = (int(shift) for shift in rng.integers(1, CELL, 2))
+    return _Patches(
+        unit[0], real_conditions, unit[1], noise, conditions, unit[2], known, looks, (dx, dy)
+    )
 
 
 def _patch(

@@ -23,7 +23,14 @@ from fetalstudio.formats.pictures import read_image
 from fetalstudio.learning import Watch
 from fetalstudio.resources import samples_dir
 from fetalstudio.synthesis.conditions import CANVAS
-from fetalstudio.synthesis.detail import CONDITIONS, Detail, DetailNet, beam_maps, noise_of
+from fetalstudio.synthesis.detail import (
+    CONDITIONS,
+    Detail,
+    DetailNet,
+    beam_maps,
+    lent_by,
+    noise_of,
+)
 from fetalstudio.synthesis.detail_training import (
     SIZES,
     DetailSettings,
@@ -135,6 +142,26 @@ def test_black_stays_black_without_a_lender_and_equal_requests_give_equal_pixels
     assert alone.shape == plain.shape and not alone[:, :55].any() and alone[:, 70:].any()
     large = np.asarray(cv2.resize(plain, (1204, 808)), np.float32)
     assert detail.apply(large, 5.2, 4).shape == large.shape
+
+
+def test_what_the_built_in_one_adds_does_not_depend_on_the_grid_of_its_network() -> None:
+    detail = Synthesizer.load(find_model("synthesizer", "compact").folder).finish
+    assert isinstance(detail, Detail)
+    frame = read_image(samples_dir() / "209_HC.png")
+    probe, lent = lent_by(frame)
+    assert lent is not None
+    small = cv2.resize(frame, (SIZE[0] // 2, SIZE[1] // 2), interpolation=cv2.INTER_AREA)
+    plain = cv2.resize(small, SIZE, interpolation=cv2.INTER_CUBIC) / 127.5 - 1
+    maps = detail.net.place_maps(beam_maps(probe, SIZE, 2.0), lent)
+    seen = torch.from_numpy(np.stack([plain, *noise_of(1, probe, SIZE)]).astype(np.float32))[None]
+    where = torch.from_numpy(maps)[None]
+    with torch.inference_mode():
+        made = detail.net(seen[:, :1], seen[:, 1:], where)
+        for dx, dy in ((1, 1), (2, 2), (3, 1)):
+            part = seen[..., dy : dy - 4, dx : dx - 4]
+            moved = detail.net(part[:, :1], part[:, 1:], where[..., :-1, :-1])
+            apart = (made[..., dy : dy - 4, dx : dx - 4] - moved)[..., 8:-8, 8:-8]
+            assert apart.square().mean() < 0.1 * (made - seen[:, :1]).square().mean()
 
 
 def test_it_is_saved_with_the_synthesizer_in_place_of_the_lift(tmp_path: Path) -> None:
