@@ -58,7 +58,7 @@ def evidence_of(found: Findings) -> list[Finding]:
     settings = found.settings
     if settings.primary.first != PAIRS:
         return []
-    added = " ".join(map(_in_words, found.added))
+    added = " ".join(_in_words(one, settings.primary.real) for one in found.added)
     return [
         _finding(
             settings,
@@ -100,7 +100,7 @@ def markdown(found: Findings) -> str:
     """The primary comparison in a sentence, and a table for each way and group."""
     lines = [verdict(found), ""]
     for one in found.added:
-        lines += [_in_words(one), ""]
+        lines += [_in_words(one, found.settings.primary.real), ""]
     for way in dict.fromkeys(cell.way for cell in found.cells):
         for group in dict.fromkeys(cell.group for cell in found.cells):
             cells = [c for c in found.cells if (c.way, c.group) == (way, group)]
@@ -148,9 +148,12 @@ def verdict(found: Findings) -> str:
     return f"{about}. {SAID[answered.answer]} ({draws}): {numbers}.{claim}"
 
 
-def _in_words(added: Added) -> str:
+def _in_words(added: Added, real: int) -> str:
+    first, second = (
+        ARMS[arm].replace("N real", f"{real} real") for arm in (added.first, added.second)
+    )
     return (
-        f"Added later: {ARMS[added.first]}, minus {ARMS[added.second]} "
+        f"Added later: {first}, minus {second} "
         f"({counted(added.draws, 'draw')}): {_points(added.comparison.difference)} points of Dice; "
         "{:.1f} failures a draw against {:.1f}.".format(*added.comparison.failures)
     )
