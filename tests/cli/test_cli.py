@@ -360,7 +360,7 @@ def test_verify_names_each_damaged_model(
         shutil.copytree(find_model(kind, "compact").folder, folder)
         card = json.loads((folder / "model.json").read_text())
         (folder / "model.json").write_text(json.dumps({**card, "name": "mine"}))
-        (weights,) = folder.glob("*.safetensors")
+        weights = next(folder.rglob("*.safetensors"))
         weights.write_bytes(weights.read_bytes()[:1000])
     assert main(["models", "verify", "--json"]) == 1
     problems = last_json()["problems"]
