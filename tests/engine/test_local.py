@@ -132,6 +132,7 @@ def test_every_folder_of_jobs_has_a_request_with_a_name_and_a_title() -> None:
         *("import", "propose", "sample", "synthesize", "train", "experiment", "adapt"),
         *(
             "measure_conventions",
+            "pair_convention",
             "evaluate",
             "report",
             "export",

@@ -15,12 +15,16 @@ from pathlib import Path
 
 import pytest
 
+from fetalstudio.core.errors import InputError
+from fetalstudio.engine.jobs.synthesize import plan
 from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest
+from fetalstudio.engine.models.loading import FoundModel
 from fetalstudio.engine.process.local import run_job
 from fetalstudio.project import schema
 from fetalstudio.project.database import Database
 from fetalstudio.project.exporters import export_frames
 from fetalstudio.project.project import Project
+from fetalstudio.synthesis.interface import SceneSynthesizer
 
 FIXTURE = Path(__file__).parent / "data" / "project-0.1.zip"
 
@@ -103,9 +107,27 @@ def test_it_goes_on(old: Project) -> None:
     assert old.models.roll_back("segmenter") is None
 
 
-def test_its_batch_is_resumed(old: Project) -> None:
+def test_its_batch_is_not_mixed_with_what_later_weights_make(old: Project) -> None:
     (batch,) = old.batches.unfinished()
     assert (batch.wanted, batch.done) == (5, 4)
+    with pytest.raises(InputError, match="compact has changed since 4 of 5 pairs .* Make a new"):
+        run_job(SynthesizeRequest(old.path, resume=batch.id))
+    assert old.counts()["pending"] == 6
+
+
+def test_its_batch_is_resumed_with_the_weights_that_it_was_begun_with(
+    old: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The weights of that time are gone, so the present ones go by their hash."""
+    (batch,) = old.batches.unfinished()
+    load = plan.load_synthesizer
+
+    def of_that_time(model: FoundModel) -> SceneSynthesizer:
+        synthesizer = load(model)
+        monkeypatch.setattr(synthesizer, "hash", batch.settings["synthesizer_sha256"])
+        return synthesizer
+
+    monkeypatch.setattr(plan, "load_synthesizer", of_that_time)
     result = run_job(SynthesizeRequest(old.path, resume=batch.id))
     assert len(result.pair_ids) == 5
     assert old.batches.unfinished() == []

@@ -379,13 +379,13 @@ def test_a_fault_is_said_in_the_dialog(
 def test_the_size_is_remembered(
     open_dialog: Open, dialog: ImportDialog, source: Path, qtbot: QtBot
 ) -> None:
-    dialog.resize(790, 600)
-    dialog.splitter.setSizes([380, 350])
+    dialog.resize(780, 600)
+    dialog.splitter.setSizes([370, 350])
     parts = dialog.splitter.sizes()
     dialog.reject()
     again = open_dialog(source)
     planned(qtbot, again)
-    assert (again.width(), again.height()) == (790, 600)
+    assert (again.width(), again.height()) == (780, 600)
     assert again.splitter.sizes() == pytest.approx(parts, abs=3)
 
 
