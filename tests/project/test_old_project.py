@@ -110,7 +110,7 @@ def test_it_goes_on(old: Project) -> None:
 def test_its_batch_is_not_mixed_with_what_later_weights_make(old: Project) -> None:
     (batch,) = old.batches.unfinished()
     assert (batch.wanted, batch.done) == (5, 4)
-    with pytest.raises(InputError, match="compact has changed since 4 of 5 pairs .* Make a new"):
+    with pytest.raises(InputError, match=r"compact has changed since 4 of 5 pairs .* Make a new"):
         run_job(SynthesizeRequest(old.path, resume=batch.id))
     assert old.counts()["pending"] == 6
 

@@ -16,7 +16,7 @@ class PairConventionRequest:
 
     job: ClassVar[Job[PairConventionRequest, PairConventionResult]] = Job(
         "pair_convention",
-        "Measuring how heads are drawn",
+        "Looking at how a cohort is drawn",
         "fetalstudio.engine.jobs.pair_convention.job:run",
     )
     project: Path
