@@ -28,6 +28,7 @@ from fetalstudio.formats.annotation_names import (
     is_word_alone,
     keys_of,
     names_of,
+    no_head_in,
     numbered_alike,
     plain_numbers,
     prefixed_base,
@@ -99,8 +100,10 @@ def read(
     inner = [p for p in inner if p.name.lower() not in without]
     beside = mask_folders_beside(source)
     mask_folders = [p for p in inner if is_mask_folder(p)]
-    drawn_on = [p for p in inner if shows_a_frame(p.name) and p not in mask_folders]
-    others = [p for p in inner if p not in mask_folders and p not in drawn_on]
+    of_others = [p for p in (*mask_folders, *beside) if no_head_in(p.name)]
+    mask_folders, beside = ([p for p in f if p not in of_others] for f in (mask_folders, beside))
+    drawn_on = [p for p in inner if shows_a_frame(p.name) and not is_mask_folder(p)]
+    others = [p for p in inner if not is_mask_folder(p) and p not in drawn_on]
     parts, unlisted = _divided(others)
     problems += unlisted
     with_files = (p for p in deeper if not _in_mask_folder(p, source))
@@ -134,6 +137,8 @@ def read(
     unsure |= orphans(names, inside)
     for folder in drawn_on:
         unsure |= {path: _shows(path) for path in pictures_in(folder)}
+    for folder in of_others:
+        unsure |= {path: _no_head(path, no_head_in(folder.name)) for path in pictures_in(folder)}
     rows, notes = _tables(source, image_folders, frames) if with_tables else ({}, ())
     records, unclear = records_of(frames, annotated, rows, doubts)
     plain = [p for p in image_folders if p == source or p.name.lower() in IMAGE_FOLDERS]
@@ -177,6 +182,8 @@ def split(pictures: Sequence[Path]) -> Split:
                 f"{path} may annotate {base} or {other}.",
                 "Name it after its frame, such as NAME_mask.png.",
             )
+        elif base in names and (word := no_head_in(key_of(stem_of(path))[len(base) :])):
+            found.unsure[path] = _no_head(path, word)
         elif base is not None:
             found.annotations[base].append(path)
         elif prefixed in called:
@@ -293,6 +300,7 @@ def records_of(
                 annotation=annotated.get(path),
                 coding=coding_of(drawn[0]) if drawn else None,
                 ellipse=row.in_px(),
+                axes=row.axes,
                 ellipse_size=row.size,
                 calibration=row.calibration,
                 hc_mm=row.hc_mm,
@@ -433,6 +441,13 @@ def _shows(path: Path) -> Doubt:
     return role_doubt(
         f"{path} seems to show a frame with something drawn on it.",
         "If it is a frame, import it by itself.",
+    )
+
+
+def _no_head(path: Path, word: str | None) -> Doubt:
+    return role_doubt(
+        f"{path} is named as if it showed something else than an outlined head ({word}).",
+        "If it marks the head of its frame, call it NAME_mask.png.",
     )
 
 
