@@ -26,7 +26,10 @@ from fetalstudio.project.backups import Backup
 from fetalstudio.ui import icons, theme
 from fetalstudio.ui.common.ask_dialog import AskDialog
 from fetalstudio.ui.common.cohort_box import ALL_COHORTS
+from fetalstudio.ui.settings import Settings
 from fetalstudio.version import __version__
+
+_FORMAT_KEY = "export/format"
 
 
 class ExportDialog(AskDialog):
@@ -36,11 +39,13 @@ class ExportDialog(AskDialog):
         self,
         project: Path,
         cohorts: list[str],
+        settings: Settings,
         parent: QWidget | None,
         *,
         differing: Sequence[str] = (),
     ) -> None:
-        """``differing``: sentences on cohorts that are drawn differently."""
+        """``settings`` remember the format; ``differing``: sentences on cohorts that are drawn
+        differently."""
         super().__init__("Export a data set", "Export", parent)
         self._project = project
         self.explain(
@@ -51,6 +56,9 @@ class ExportDialog(AskDialog):
         self.format = self.add_choice("Format")
         for key, format in EXPORTS.items():
             self.format.addItem(format.title, key)
+        used = self.format.findData(settings.get(_FORMAT_KEY, ""))
+        self.format.setCurrentIndex(max(0, used))
+        self.accepted.connect(lambda: settings.set(_FORMAT_KEY, self.format.currentData()))
         self.format.currentIndexChanged.connect(self._suggest_folder)
         self.lost = theme.style(QLabel(), "dim")
         self.lost.setWordWrap(True)

@@ -373,7 +373,8 @@ class MainWindow(QMainWindow):
             self.session.message.emit("Open a project first: there is nothing to export.", "info")
             return
         differing = apart(kept_conventions(project))
-        dialog = ExportDialog(project.path, project.frames.cohorts(), self, differing=differing)
+        cohorts, settings = project.frames.cohorts(), self.session.settings
+        dialog = ExportDialog(project.path, cohorts, settings, self, differing=differing)
         dialog.accepted.connect(lambda: self._export(dialog))
         dialog.open()
 
