@@ -9,8 +9,8 @@ from pathlib import Path
 from fetalstudio.core.errors import InputError
 from fetalstudio.formats.frame_records import FrameSource
 from fetalstudio.formats.frame_tables import NOT_USED, key_of
-from fetalstudio.formats.mask_folders import cohort_of, pictures_in, records_of
-from fetalstudio.formats.pictures import stem_of
+from fetalstudio.formats.picture_records import cohort_of, records_of
+from fetalstudio.formats.pictures import pictures_in, stem_of
 from fetalstudio.formats.subjects import subject_key
 from fetalstudio.formats.tables import is_missing, read_table
 

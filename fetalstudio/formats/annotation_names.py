@@ -15,6 +15,12 @@ from pathlib import Path
 from fetalstudio.formats.frame_tables import key_of
 from fetalstudio.formats.pictures import is_picture, stem_of
 
+IMAGE_FOLDERS = frozenset(
+    {"image", "images", "img", "imgs", "frames", "training_set", "test_set"}
+    | {"imagestr", "imagests", "jpegimages", "image_png", "images_png", "image_mha", "images_mha"}
+)
+"""Names (lower case) of folders that say nothing about what is in them."""
+
 _WORDS = (
     "annotations?|annot|anno|masks?|msks?|segs?|segmentations?|segmented|gts?|labels?|lbls?"
     "|labelmaps?|ground[-_ ]?truth|truth"

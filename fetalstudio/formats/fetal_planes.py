@@ -11,8 +11,8 @@ from fetalstudio.core.splits import Part
 from fetalstudio.formats.frame_records import FrameRecord, FrameSource
 from fetalstudio.formats.frame_rows import Row, some
 from fetalstudio.formats.frame_tables import NOT_USED, key_of
-from fetalstudio.formats.mask_folders import cohort_of, pictures_in, records_of
-from fetalstudio.formats.pictures import stem_of
+from fetalstudio.formats.picture_records import cohort_of, records_of
+from fetalstudio.formats.pictures import pictures_in, stem_of
 from fetalstudio.formats.subjects import subject_key, subject_of
 from fetalstudio.formats.tables import TABLE_SUFFIXES, is_missing, read_table
 

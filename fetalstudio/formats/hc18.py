@@ -13,6 +13,7 @@ from pathlib import Path
 
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.splits import Part
+from fetalstudio.formats.annotation_names import IMAGE_FOLDERS, names_of
 from fetalstudio.formats.export_folders import (
     PROVENANCE,
     PictureFolderWriter,
@@ -33,19 +34,10 @@ from fetalstudio.formats.frame_tables import (
     submitted,
     unmatched,
 )
-from fetalstudio.formats.mask_folders import (
-    IMAGE_FOLDERS,
-    chosen_annotations,
-    cohort_of,
-    names_of,
-    orphans,
-    pictures_in,
-    records_of,
-    split,
-    unsure_records,
-)
 from fetalstudio.formats.outline_pictures import ring
-from fetalstudio.formats.pictures import ANNOTATION_NOTE, write_png
+from fetalstudio.formats.picture_records import cohort_of, records_of, unsure_records
+from fetalstudio.formats.picture_roles import chosen_annotations, orphans, split
+from fetalstudio.formats.pictures import ANNOTATION_NOTE, pictures_in, write_png
 from fetalstudio.formats.tables import write_table
 
 _FOLDER = "training_set"

@@ -33,7 +33,14 @@ from fetalstudio.formats.huggingface_columns import (
     record_of,
     table_of,
 )
-from fetalstudio.formats.pictures import ANNOTATION_NOTE, is_picture, stem_of, write_png
+from fetalstudio.formats.picture_records import cohort_of
+from fetalstudio.formats.pictures import (
+    ANNOTATION_NOTE,
+    is_picture,
+    pictures_in,
+    stem_of,
+    write_png,
+)
 from fetalstudio.formats.tables import MAX_ROWS, Table, read_table
 
 _METADATA = ("metadata.jsonl", "metadata.csv")
@@ -81,7 +88,7 @@ def read(source: Path) -> FrameSource:
                 f"{path} names {some(absent)}, which is no picture below its folder. It was left "
                 "out. Copy the data set again.",
             )
-        unnamed = [p.name for p in mask_folders.pictures_in(path.parent) if p not in files]
+        unnamed = [p.name for p in pictures_in(path.parent) if p not in files]
         if entries and unnamed:
             problems += (
                 f"{path} does not name {some(unnamed)}. It was left out. Import it by itself.",
@@ -89,7 +96,7 @@ def read(source: Path) -> FrameSource:
     if not records:
         found = mask_folders.read(source)
         return replace(found, problems=problems + found.problems)
-    return FrameSource(mask_folders.cohort_of(source), tuple(records), problems, frozenset(files))
+    return FrameSource(cohort_of(source), tuple(records), problems, frozenset(files))
 
 
 def _metadata(source: Path) -> Iterator[Path]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fetalstudio.formats import mask_folders
 from fetalstudio.formats.frame_records import FrameSource
+from fetalstudio.formats.picture_records import cohort_of
 
 _VIDEO = re.compile(r"\d{8}T\d{6}(?:[-_ ].*)?")
 _ENHANCED = frozenset({"mask_enhance", "enhance_mask", "enhanced_mask", "mask_enhanced"})
@@ -25,14 +26,14 @@ def read(source: Path) -> FrameSource:
     opened. Raises ``OSError`` where a folder cannot be listed.
 
     The values of the masks are known from their names:
-    :func:`~fetalstudio.formats.mask_folders.coding_of`.
+    :func:`~fetalstudio.formats.picture_records.coding_of`.
     """
     found = [
         mask_folders.read(video, with_tables=False, without=_ENHANCED) for video in _videos(source)
     ]
     records = tuple(record for part in found for record in part.records)
     return FrameSource(
-        mask_folders.cohort_of(source),
+        cohort_of(source),
         records,
         tuple(problem for part in found for problem in part.problems),
         frozenset(path for video in _videos(source) for path in video.glob("*/*.png")),

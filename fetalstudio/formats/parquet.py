@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.splits import Part
-from fetalstudio.formats import mask_folders
 from fetalstudio.formats.export_folders import PictureFolderWriter, Written
 from fetalstudio.formats.files import check_regular
 from fetalstudio.formats.frame_columns import ELLIPSE
@@ -35,6 +34,7 @@ from fetalstudio.formats.huggingface_columns import (
     record_of,
     table_of,
 )
+from fetalstudio.formats.picture_records import cohort_of
 from fetalstudio.formats.pictures import (
     ANNOTATION_NOTE,
     MAX_DECODED,
@@ -81,7 +81,7 @@ def read(source: Path) -> FrameSource:
             continue
         records += found
         problems += notes
-    return FrameSource(mask_folders.cohort_of(source), tuple(records), problems, frozenset(files))
+    return FrameSource(cohort_of(source), tuple(records), problems, frozenset(files))
 
 
 def _files_of(source: Path) -> Iterator[Path]:

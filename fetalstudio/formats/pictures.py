@@ -76,6 +76,16 @@ def is_picture(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES or volume_suffix(path.name) is not None
 
 
+def pictures_in(folder: Path) -> list[Path]:
+    """The picture files of a folder, by name.
+
+    Raises ``OSError`` where the folder cannot be listed.
+    """
+    return sorted(
+        p for p in folder.iterdir() if is_picture(p) and not p.name.startswith(".") and p.is_file()
+    )
+
+
 def stem_of(path: Path) -> str:
     """The file's name without its ending, of which NIfTI has two parts (``.nii.gz``)."""
     suffix = volume_suffix(path.name)

@@ -22,7 +22,7 @@ def read(source: Path) -> FrameSource:
     """Find the frames; no picture is decoded. Raises ``OSError`` where a folder cannot be listed.
 
     The values of the masks are known from the layout:
-    :func:`~fetalstudio.formats.mask_folders.coding_of`.
+    :func:`~fetalstudio.formats.picture_records.coding_of`.
     """
     return mask_folders.read(source)
 

@@ -27,6 +27,7 @@ from fetalstudio.formats.annotation_files import (
     find_annotations,
     with_annotations,
 )
+from fetalstudio.formats.annotation_names import IMAGE_FOLDERS
 from fetalstudio.formats.carries import Carries
 from fetalstudio.formats.export_folders import with_provenance
 from fetalstudio.formats.frame_records import FrameSource
@@ -214,7 +215,7 @@ def _folder(
     kinds = {format: ANNOTATION_KINDS[format]} if format in ANNOTATION_KINDS else ANNOTATION_KINDS
     annotations = _annotations(source, kinds)
     found = _in_format(source, format, annotations, progress)
-    above = source.parent if source.name.lower() in mask_folders.IMAGE_FOLDERS else source
+    above = source.parent if source.name.lower() in IMAGE_FOLDERS else source
     records = found.records
     for folder in dict.fromkeys((above, source)):
         records = with_provenance(records, folder)

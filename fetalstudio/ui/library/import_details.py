@@ -27,7 +27,8 @@ from fetalstudio.project.import_choices import Choices
 from fetalstudio.ui import icons, theme
 from fetalstudio.ui.common.elided_label import ElidedLabel
 from fetalstudio.ui.library.import_pictures import colours_of
-from fetalstudio.ui.library.import_table import ImportModel, Row, draw_fitted, picture_key
+from fetalstudio.ui.library.import_rows import Row, picture_key
+from fetalstudio.ui.library.import_table import ImportModel, draw_fitted
 from fetalstudio.ui.library.thumbnails import Thumbnails
 
 _PREVIEW = QSize(1024, 768)

@@ -43,7 +43,8 @@ from fetalstudio.ui.common.screen import room_for
 from fetalstudio.ui.job_runner import JobHandle
 from fetalstudio.ui.library.clip_dialog import ClipDialog
 from fetalstudio.ui.library.import_details import ImportDetails
-from fetalstudio.ui.library.import_table import ImportModel, ImportTable, Kind
+from fetalstudio.ui.library.import_rows import Kind
+from fetalstudio.ui.library.import_table import ImportModel, ImportTable
 from fetalstudio.ui.library.import_worker import ImportWorker
 from fetalstudio.ui.library.redaction_dialog import RedactionDialog
 from fetalstudio.ui.settings import Settings

@@ -18,7 +18,6 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import (
     QDialog,
-    QFileDialog,
     QHBoxLayout,
     QLabel,
     QMainWindow,
@@ -28,13 +27,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from fetalstudio.core.errors import UserError
-from fetalstudio.core.words import counted
-from fetalstudio.engine.cohort_conventions import apart, kept_conventions
-from fetalstudio.engine.jobs.export.request import ExportResult
 from fetalstudio.engine.jobs.pair_convention.request import PairConventionRequest
 from fetalstudio.engine.jobs.sample.request import SampleRequest
-from fetalstudio.project.backups import all_backups
 from fetalstudio.ui import icons, theme
 from fetalstudio.ui.common.place_shortcuts import PlaceShortcuts
 from fetalstudio.ui.common.screen import room_for
@@ -42,9 +36,11 @@ from fetalstudio.ui.job_runner import JobHandle
 from fetalstudio.ui.library.importing import dropped_paths
 from fetalstudio.ui.library.page import LibraryPage
 from fetalstudio.ui.readings.flow import ReadingsFlow
-from fetalstudio.ui.session import PLACES, VIEWS, Session, sample_project_path
-from fetalstudio.ui.window.dialogs import AboutDialog, AuthorDialog, BackupDialog, ExportDialog
+from fetalstudio.ui.session import PLACES, VIEWS, Session
+from fetalstudio.ui.window.dialogs import AboutDialog, AuthorDialog
+from fetalstudio.ui.window.exporting import ExportFlow
 from fetalstudio.ui.window.notices import NoticeBoard
+from fetalstudio.ui.window.projects import ProjectsFlow
 from fetalstudio.ui.window.rail import PLACE_TITLES, Rail
 from fetalstudio.ui.window.sharing import SharingFlow
 from fetalstudio.ui.window.shortcut_sheet import ShortcutSheet, keys_of
@@ -80,6 +76,7 @@ class MainWindow(QMainWindow):
         self.notices = NoticeBoard(self.stack)
         # A page that comes to the front would cover the notices.
         self.stack.currentChanged.connect(lambda _: self.notices.raise_())
+        self.projects = ProjectsFlow(session, self)
         self._build_status()
         self._build_menus()
         self._build_keys()
@@ -139,19 +136,13 @@ class MainWindow(QMainWindow):
 
     def _build_menus(self) -> None:
         file = self.menuBar().addMenu("&File")
-        self._add(file, "&New project ...", self.ask_new_project, QKeySequence.StandardKey.New)
-        self._add(file, "&Open project ...", self.ask_open_project, QKeySequence.StandardKey.Open)
-        self.recent_menu = QMenu("Open &recent", self)
-        self.recent_menu.aboutToShow.connect(self._fill_recent)
-        file.addMenu(self.recent_menu)
-        self._add(file, "Open the &sample project", self.open_sample_project)
-        self._add(file, "Put back a &backup ...", self.ask_backup)
-        self._add(file, "Save a &copy ...", self.ask_copy)
+        self.projects.fill(file, self._add)
         self.sharing = SharingFlow(self.session, self)
         self._add(file, "&Make this project shareable ...", self.sharing.ask)
         file.addSeparator()
         self._add(file, "&Import frames ...", self.library.importing.ask_folder, "Ctrl+I")
-        self._add(file, "&Export a data set ...", self.ask_export, "Ctrl+E")
+        self.exporting = ExportFlow(self.session, self)
+        self._add(file, "&Export a data set ...", self.exporting.ask, "Ctrl+E")
         file.addSeparator()
         self._add(file, "&Your name ...", self.ask_author)
         file.addSeparator()
@@ -209,12 +200,11 @@ class MainWindow(QMainWindow):
         session.message.connect(self.notices.add)
         session.failure.connect(lambda text, details: self.notices.add(text, "error", details))
         session.project_changed.connect(self._project_changed)
-        session.project_displaced.connect(self._offer_copy)
         for signal in (session.frames_changed, session.annotation_changed, session.pairs_changed):
             signal.connect(self._count_waiting)
         session.engine.job_ended.connect(self._count_waiting)
 
-    # -- projects ---------------------------------------------------------------------------
+    # -- the project ------------------------------------------------------------------------
 
     def start(self, path: Path | None) -> None:
         """Open ``path``, else the last project, else the sample project.
@@ -222,132 +212,7 @@ class MainWindow(QMainWindow):
         Then make the other pages one by one while the window is idle.
         """
         self._preloader.start()
-        last = self.session.settings.last_project
-        if path is None and last is not None and (last / "project.db").is_file():
-            path = last
-        if path is None or path == sample_project_path():
-            # Its frames are imported again if that was interrupted.
-            self.open_sample_project()
-        else:
-            self.open_project(path)
-
-    def open_project(self, path: Path) -> bool:
-        """Open a project; if that fails, say why and offer others."""
-        return self._opened(path, lambda: self.session.open_project(path))
-
-    def open_sample_project(self) -> bool:
-        """Open the sample project, made on the first call."""
-        return self._opened(Path("The sample project"), self.session.open_sample_project)
-
-    def _opened(self, path: Path, work: Callable[[], object]) -> bool:
-        try:
-            work()
-        except UserError as error:
-            self._offer_another(path, str(error))
-            return False
-        return True
-
-    def _offer_another(self, path: Path, why: str) -> None:
-        """Say why a project was not opened, and offer others."""
-        box = QMessageBox(self)
-        box.setIcon(QMessageBox.Icon.Warning)
-        box.setWindowTitle("The project was not opened")
-        box.setText(f"{path.name} was not opened.")
-        box.setInformativeText(why)
-        role = QMessageBox.ButtonRole.ActionRole
-        offers: list[tuple[str, Callable[[], object]]] = [
-            ("Open another ...", self.ask_open_project),
-            ("New project ...", self.ask_new_project),
-            ("Sample project", self.open_sample_project),
-        ]
-        if all_backups(path):
-            offers.insert(0, ("Put back a backup ...", lambda: self.ask_backup(path)))
-        for text, slot in offers:
-            box.addButton(text, role).clicked.connect(lambda _c, s=slot: QTimer.singleShot(0, s))
-        box.addButton(QMessageBox.StandardButton.Close)
-        box.open()
-
-    def ask_open_project(self) -> None:
-        """Let the person choose the folder of a project."""
-        folder = QFileDialog.getExistingDirectory(self, "Open a project", self._beside())
-        if folder:
-            self.open_project(Path(folder))
-
-    def ask_backup(self, path: Path | None = None) -> None:
-        """Let the person choose a backup of the project at ``path``, by default the open one."""
-        project = self.session.project
-        if path is None and project is None:
-            self.session.message.emit("Open the project first whose backup you need.", "info")
-            return
-        path = path or self.session.open.path
-        backups = all_backups(path)
-        if not backups:
-            self.session.message.emit(f"{path.name} has no backups yet.", "info")
-            return
-        dialog = BackupDialog(path, backups, self)
-        dialog.accepted.connect(
-            lambda: self._opened(path, lambda: self.session.put_back(path, dialog.backup))
-        )
-        dialog.open()
-
-    def ask_copy(self) -> None:
-        """Let the person choose a folder for a copy of the open project, and open the copy."""
-        if self.session.project is None:
-            self.session.message.emit("Open a project first: there is nothing to copy.", "info")
-            return
-        name = QFileDialog.getSaveFileName(
-            self, "Save a copy: name its folder", str(Path(self._beside()) / "copy")
-        )[0]
-        if name:
-            self._opened(Path(name), lambda: self.session.save_copy(Path(name)))
-
-    def _offer_copy(self) -> None:
-        """Say that the folder of the open project is gone, and offer to save what is left."""
-        project = self.session.open
-        box = QMessageBox(self)
-        box.setIcon(QMessageBox.Icon.Warning)
-        box.setWindowTitle("The project is gone")
-        box.setText(f"{project.path} was removed, moved or replaced.")
-        box.setInformativeText(
-            "What you did until now is still in memory, but nothing more can be saved. Save a copy "
-            "elsewhere before you close the window."
-        )
-        save = box.addButton("Save a copy ...", QMessageBox.ButtonRole.AcceptRole)
-        save.clicked.connect(lambda _checked: QTimer.singleShot(0, self.ask_copy))
-        box.addButton(QMessageBox.StandardButton.Close)
-        box.open()
-
-    def ask_new_project(self) -> None:
-        """Let the person choose a new or empty folder for a project."""
-        name = QFileDialog.getSaveFileName(
-            self, "New project: name its folder", str(Path(self._beside()) / "heads")
-        )[0]
-        if not name:
-            return
-        path = Path(name)
-        if self._opened(path, lambda: self.session.new_project(path)):
-            self.show_place("library")
-
-    def _beside(self) -> str:
-        """Where a file dialog opens: next to the last project of the person's own."""
-        recent = self.session.settings.recent_projects
-        own = next((path for path in recent if path != sample_project_path()), None)
-        return str(Path.home() if own is None else own.parent)
-
-    def _fill_recent(self) -> None:
-        self.recent_menu.clear()
-        project = self.session.project
-        for path in self.session.settings.recent_projects:
-            if project is not None and path == project.path:
-                continue
-            action = self.recent_menu.addAction(f"{path.name}    {path.parent}")
-            action.triggered.connect(lambda _checked, p=path: self._open_recent(p))
-        if self.recent_menu.isEmpty():
-            self.recent_menu.addAction("No other project yet").setEnabled(False)
-
-    def _open_recent(self, path: Path) -> None:
-        if not self.open_project(path) and not path.exists():
-            self.session.settings.forget_project(path)
+        self.projects.open_first(path)
 
     def _project_changed(self) -> None:
         project = self.session.project
@@ -365,35 +230,6 @@ class MainWindow(QMainWindow):
         self.rail.buttons["review"].set_waiting(counts.get("pending", 0))
 
     # -- other actions ----------------------------------------------------------------------
-
-    def ask_export(self) -> None:
-        """Ask what to export, and start the job."""
-        project = self.session.project
-        if project is None:
-            self.session.message.emit("Open a project first: there is nothing to export.", "info")
-            return
-        differing = apart(kept_conventions(project))
-        cohorts, settings = project.frames.cohorts(), self.session.settings
-        dialog = ExportDialog(project.path, cohorts, settings, self, differing=differing)
-        dialog.accepted.connect(lambda: self._export(dialog))
-        dialog.open()
-
-    def _export(self, dialog: ExportDialog) -> None:
-        handle = self.session.submit(dialog.request())
-        handle.on_finished(self._exported)
-
-    def _exported(self, result: ExportResult) -> None:
-        frames, pairs = counted(result.frames, "frame"), counted(result.pairs, "synthetic pair")
-        text = f"Exported {frames} and {pairs} to {result.out}."
-        if result.copies_left_out:
-            text += f" Copies of training frames left out: {result.copies_left_out}."
-        if result.real_pixels_left_out:
-            text += f" Pairs with pixels of a real frame left out: {result.real_pixels_left_out}."
-        if result.problems:
-            text += " " + " ".join(result.problems[:3])
-            if len(result.problems) > 3:
-                text += f" And {len(result.problems) - 3} more."
-        self.session.message.emit(text, "warning" if result.problems else "info")
 
     def ask_author(self) -> None:
         """Ask for the name that annotations carry."""

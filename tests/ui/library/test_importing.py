@@ -31,7 +31,7 @@ from fetalstudio.ui.common.text_dialog import TextDialog
 from fetalstudio.ui.job_runner import JobHandle
 from fetalstudio.ui.library import import_worker
 from fetalstudio.ui.library.import_dialog import ImportDialog
-from fetalstudio.ui.library.import_table import Kind, Row
+from fetalstudio.ui.library.import_rows import Kind, Row
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.window.main_window import MainWindow
 from tests.doubtful import HEAD, MASK, SIZE, doubtful_source, texture

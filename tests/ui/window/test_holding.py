@@ -18,8 +18,8 @@ from fetalstudio.project.backups import all_backups
 from fetalstudio.project.project import Project
 from fetalstudio.ui.commands import SetEllipse
 from fetalstudio.ui.session import Session
-from fetalstudio.ui.window.dialogs import BackupDialog
 from fetalstudio.ui.window.main_window import MainWindow
+from fetalstudio.ui.window.projects import BackupDialog
 
 
 def damage_a_frame(path: Path) -> None:
@@ -44,16 +44,16 @@ def test_one_bad_byte_costs_one_frame_and_the_backup_brings_it_back(
     session: Session, window: MainWindow, sample_project: Project, qtbot: QtBot
 ) -> None:
     path = sample_project.path
-    assert window.open_project(path)
+    assert window.projects.open(path)
     session.close_project()
     sample_project.close()
     damage_a_frame(path)
-    assert window.open_project(path)
+    assert window.projects.open(path)
     assert len(session.open.frames.all()) == 23
     (notice,) = window.notices.notices
     assert "is damaged: 1 row" in notice.text and "Put back a backup" in notice.text
     assert "is damaged and left out" in notice.details
-    window.ask_backup()
+    window.projects.ask_backup()
     put_back(window, qtbot)
     assert len(session.open.frames.all()) == 24
     assert session.open.damage == []
@@ -63,12 +63,12 @@ def test_a_project_that_cannot_be_opened_offers_its_backups(
     session: Session, window: MainWindow, sample_project: Project, qtbot: QtBot
 ) -> None:
     path = sample_project.path
-    assert window.open_project(path)
+    assert window.projects.open(path)
     session.close_project()
     sample_project.close()
     (path / "project.db").write_bytes(b"nothing")
     assert all_backups(path)
-    assert not window.open_project(path)
+    assert not window.projects.open(path)
     box = window.findChild(QMessageBox)
     assert isinstance(box, QMessageBox)
     offers = {button.text(): button for button in box.findChildren(QPushButton)}
@@ -88,7 +88,7 @@ def test_the_work_on_a_deleted_project_is_saved_elsewhere(
 ) -> None:
     path = sample_project.path
     sample_project.close()
-    assert window.open_project(path)
+    assert window.projects.open(path)
     first, second = session.open.frames.all(annotated=False)[:2]
     ellipse = Ellipse(300, 200, 120, 90, 30)
     session.undo_stack.push(SetEllipse(session, first.id, ellipse, "final"))

@@ -29,7 +29,8 @@ from fetalstudio.ui.job_runner import Engine, JobHandle
 from fetalstudio.ui.library.page import LibraryPage
 from fetalstudio.ui.session import PLACES, Session, sample_project_path
 from fetalstudio.ui.settings import Settings
-from fetalstudio.ui.window.dialogs import AboutDialog, ExportDialog
+from fetalstudio.ui.window.dialogs import AboutDialog
+from fetalstudio.ui.window.exporting import ExportDialog
 from fetalstudio.ui.window.main_window import MainWindow
 from fetalstudio.ui.window.shortcut_sheet import ShortcutSheet, keys_of
 from fetalstudio.ui.window.status_job import StatusJob
@@ -264,7 +265,7 @@ def test_a_second_window_says_so_and_offers_another(
     second = MainWindow(other)
     qtbot.addWidget(second)
     second.show()
-    assert not second.open_project(open_session.open.path)
+    assert not second.projects.open(open_session.open.path)
     box = second.findChildren(QMessageBox)[0]
     assert "open in another window" in box.informativeText()
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "fresh"), ""))
@@ -289,10 +290,10 @@ def test_a_new_project_is_not_offered_beside_the_sample_project(
     monkeypatch.setattr(QFileDialog, "getSaveFileName", ask)
     settings = window.session.settings
     settings.remember_project(sample_project_path())
-    window.ask_new_project()
+    window.projects.ask_new()
     settings.remember_project(tmp_path / "ward" / "heads")
     settings.remember_project(sample_project_path())
-    window.ask_new_project()
+    window.projects.ask_new()
     assert asked == [str(Path.home() / "heads"), str(tmp_path / "ward" / "heads")]
 
 
@@ -316,11 +317,11 @@ def test_recent_projects_are_offered(
 ) -> None:
     first = open_session.open.path
     open_session.new_project(tmp_path / "other")
-    window.recent_menu.aboutToShow.emit()
-    texts = [a.text() for a in window.recent_menu.actions()]
+    window.projects.recent_menu.aboutToShow.emit()
+    texts = [a.text() for a in window.projects.recent_menu.actions()]
     assert len(texts) == 1, "the open one is not offered"
     assert texts[0].startswith(first.name)
-    window.recent_menu.actions()[0].trigger()
+    window.projects.recent_menu.actions()[0].trigger()
     assert open_session.open.path == first
 
 
