@@ -29,12 +29,13 @@ from fetalstudio.ui import theme
 from fetalstudio.ui.common.form import note
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.train.agreement_plot import AgreementPlot
-from fetalstudio.ui.train.gallery import Gallery
+from fetalstudio.ui.train.gallery import LEGEND, Gallery
 
 _NOTHING = (
     "Choose a segmenter and evaluate it. Its Dice, its errors in mm and its worst frames are shown "
     "here."
 )
+_SOON = "Its Dice, its errors in mm and its worst frames are shown here when it has ended."
 _TABLE_HEIGHT = 220
 
 
@@ -62,7 +63,7 @@ class EvaluationView(QWidget):
         head.addWidget(self.title, 1)
         for button in (self.report_button, self.csv_button):
             head.addWidget(button)
-        self._worst_title = theme.style(QLabel("Worst frames"), "heading")
+        self._worst_title = _worst_title()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(theme.SPACE, 2 * theme.SPACE, theme.SPACE, theme.SPACE)
         layout.setSpacing(theme.SPACE)
@@ -91,6 +92,12 @@ class EvaluationView(QWidget):
         self.about.setText(_about(result))
         self._fill(result)
         self.gallery.show_scores(worst(result.frames))
+
+    def show_running(self, segmenter: str) -> None:
+        """Say that a segmenter is being evaluated. A former result stays until there is another."""
+        if self.result is None:
+            self.title.setText(f"Evaluating {segmenter}")
+            self.about.setText(_SOON)
 
     def save_report(self, path: Path) -> None:
         """Save the report as HTML; the engine writes it."""
@@ -175,10 +182,20 @@ def _about(result: EvaluateResult) -> str:
     )
 
 
+def _worst_title() -> QWidget:
+    title = QWidget()
+    row = QHBoxLayout(title)
+    row.setContentsMargins(0, 0, 0, 0)
+    row.addWidget(theme.style(QLabel("Worst frames"), "heading"))
+    row.addWidget(theme.style(QLabel(LEGEND), "dim"), 1)
+    return title
+
+
 def _table() -> QTableWidget:
     table = QTableWidget(0, 0)
     table.verticalHeader().hide()
     table.setShowGrid(False)
+    table.setAlternatingRowColors(True)  # a row has two lines
     table.setAccessibleName("Figures")
     table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
     table.setHorizontalScrollMode(QTableWidget.ScrollMode.ScrollPerPixel)

@@ -16,6 +16,7 @@ from pytestqt.qtbot import QtBot
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
+from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.training_settings import OPTIONS, PRESETS
 from fetalstudio.engine.cohort_split import labelled_frames, of_part, split
 from fetalstudio.engine.jobs.evaluate.evaluation import summarise
@@ -519,6 +520,8 @@ def test_an_evaluation_shows_the_figures_and_opens_frames_from_plot_and_gallery(
     assert row["HC bias mm"].startswith("+2.00") and "HD95 mm" not in heads
     assert view.plot.isVisible() and len(view.plot.points.points()) == 16
     qtbot.waitUntil(lambda: not view.gallery.item(11).icon().isNull())
+    shown = [label.text() for label in view.findChildren(QLabel) if label.isVisible()]
+    assert any("annotation" in text and "segmenter" in text for text in shown), "both colours"
     assert view.result is not None
     worst = view.result.frames
     first = min(worst, key=lambda score: score.dice)
@@ -555,11 +558,8 @@ def test_all_cohorts_are_evaluated_by_one_job_and_shown_apart(
     assert names == ["All", "cohort other", "cohort samples"]
 
 
-def test_a_report_and_a_table_are_saved(qtbot: QtBot, page: TrainPage, tmp_path: Path) -> None:
-    view = page.evaluation.view
-    project = page.session.open
-    item = labelled_frames(project)[0]
-    score = FrameScore(
+def _score(item: LabelledFrame) -> FrameScore:
+    return FrameScore(
         frame_id=item.id,
         name="x",
         subject="s",
@@ -572,7 +572,47 @@ def test_a_report_and_a_table_are_saved(qtbot: QtBot, page: TrainPage, tmp_path:
         hc_error_mm=1.0,
         reference=item.ellipse,
     )
-    view.show_result(summarise("m", [score]))
+
+
+def test_an_evaluation_under_way_is_not_called_none(
+    page: TrainPage, fakes: list[tuple[Any, HandleFake]]
+) -> None:
+    panel, view = page.evaluation, page.evaluation.view
+    panel.evaluate()
+    assert view.title.text() == "Evaluating compact" and "when it has ended" in view.about.text()
+    fakes[0][1].cancelled.emit(None)
+    fakes[0][1].ended.emit()
+    assert view.title.text() == "No evaluation yet"
+
+
+def test_an_evaluation_that_ends_unseen_is_announced(
+    page: TrainPage, fakes: list[tuple[Any, HandleFake]], tmp_path: Path
+) -> None:
+    told: list[str] = []
+    page.session.message.connect(lambda text, _level: told.append(text))
+    result = summarise("compact", [_score(labelled_frames(page.session.open)[0])])
+    panel = page.evaluation
+    for shown in (True, False):
+        page.tabs.setCurrentIndex(1 if shown else 0)
+        panel.evaluate()
+        fakes[-1][1].finished.emit(result)
+        fakes[-1][1].ended.emit()
+        assert panel.view.result is result
+        said = [] if shown else ["compact was evaluated on 1 frame: mean Dice 0.900."]
+        assert told == said
+    panel.evaluate()
+    name = page.session.open.path.name
+    page.session.new_project(tmp_path / "other")
+    fakes[-1][1].finished.emit(result)
+    fakes[-1][1].ended.emit()
+    assert panel.view.result is None
+    assert told[1:] == [f"{name}: compact was evaluated on 1 frame: mean Dice 0.900."]
+
+
+def test_a_report_and_a_table_are_saved(qtbot: QtBot, page: TrainPage, tmp_path: Path) -> None:
+    view = page.evaluation.view
+    project = page.session.open
+    view.show_result(summarise("m", [_score(labelled_frames(project)[0])]))
     with qtbot.waitSignal(page.session.message, timeout=20_000) as said:
         view.save_report(tmp_path / "r.html")
     assert said.args[0] == f"Saved {tmp_path / 'r.html'}."
