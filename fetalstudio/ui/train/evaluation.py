@@ -76,8 +76,8 @@ class EvaluationPanel(Section):
         )
         handle = self._session.submit(request)
         handle.on_finished(lambda result: self._finished(request, result))
-        handle.ended.connect(self._ended)
         self.job_bar.follow(handle)
+        handle.ended.connect(self._ended)  # after the bar has let go of it
         self.view.show_running(request.segmenter)
         self._enable()
 

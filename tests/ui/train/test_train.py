@@ -582,7 +582,7 @@ def test_an_evaluation_under_way_is_not_called_none(
     assert view.title.text() == "Evaluating compact" and "when it has ended" in view.about.text()
     fakes[0][1].cancelled.emit(None)
     fakes[0][1].ended.emit()
-    assert view.title.text() == "No evaluation yet"
+    assert view.title.text() == "No evaluation yet" and panel.button.isEnabled()
 
 
 def test_an_evaluation_that_ends_unseen_is_announced(
@@ -681,6 +681,13 @@ def test_the_first_epochs_missing_loss_is_no_trouble(curves: TrainingCurves) -> 
     curves.add(Epoch(2, 2, math.nan, 0.1, 0.97, True))
     assert curves.epochs == 3 and curves.best_epoch == 2
     assert "training none" in curves.readout()
+
+
+def test_empty_curves_have_no_numbers(curves: TrainingCurves) -> None:
+    axis = curves.loss_plot.getAxis("left")
+    assert not axis.style["showValues"]
+    curves.set_history([row(1, 0.9)])
+    assert axis.style["showValues"]
 
 
 def test_a_zero_loss_survives_the_logarithmic_scale(curves: TrainingCurves) -> None:
