@@ -12,6 +12,7 @@ from PySide6.QtWidgets import (
     QHeaderView,
     QLabel,
     QPushButton,
+    QScrollArea,
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
@@ -64,7 +65,8 @@ class EvaluationView(QWidget):
         for button in (self.report_button, self.csv_button):
             head.addWidget(button)
         self._worst_title = _worst_title()
-        layout = QVBoxLayout(self)
+        whole = QWidget()
+        layout = QVBoxLayout(whole)
         layout.setContentsMargins(theme.SPACE, 2 * theme.SPACE, theme.SPACE, theme.SPACE)
         layout.setSpacing(theme.SPACE)
         layout.addLayout(head)
@@ -74,6 +76,15 @@ class EvaluationView(QWidget):
         layout.addWidget(self._worst_title)
         layout.addWidget(self.gallery, 3)
         layout.addStretch(0)
+        # In a low window the frames would have no room below the figures.
+        area = QScrollArea()
+        area.setWidget(whole)
+        area.setWidgetResizable(True)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setFrameShape(QScrollArea.Shape.NoFrame)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(area)
         self.show_result(None)
 
     def show_result(self, result: EvaluateResult | None) -> None:

@@ -42,6 +42,7 @@ class Gallery(QListWidget):
         self.setMovement(QListView.Movement.Static)
         self.setIconSize(SIZE)
         self.setGridSize(SIZE + QSize(16, 56))
+        self.setMinimumHeight(self.gridSize().height() + 2)  # one row
         self.setWordWrap(True)
         self.setToolTip("Double-click to open the frame")
         self.setAccessibleName("Worst frames")

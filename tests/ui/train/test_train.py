@@ -520,8 +520,10 @@ def test_an_evaluation_shows_the_figures_and_opens_frames_from_plot_and_gallery(
     assert row["HC bias mm"].startswith("+2.00") and "HD95 mm" not in heads
     assert view.plot.isVisible() and len(view.plot.points.points()) == 16
     qtbot.waitUntil(lambda: not view.gallery.item(11).icon().isNull())
+    first_item = view.gallery.item(0)
     shown = [label.text() for label in view.findChildren(QLabel) if label.isVisible()]
     assert any("annotation" in text and "segmenter" in text for text in shown), "both colours"
+    assert view.gallery.viewport().height() >= view.gallery.visualItemRect(first_item).height()
     assert view.result is not None
     worst = view.result.frames
     first = min(worst, key=lambda score: score.dice)
