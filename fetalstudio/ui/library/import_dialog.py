@@ -160,6 +160,7 @@ class ImportDialog(QDialog):
             "Otherwise the frames are called frame-00001 and so on. Names of files may name "
             "patients, and exports and reports would show them"
         )
+        self.keep_names.toggled.connect(self._show_state)
         head.addWidget(self.keep_names)
         head.addSpacing(2 * theme.SPACE)
         head.addWidget(QLabel("Cohort"))
@@ -319,6 +320,9 @@ class ImportDialog(QDialog):
         text = found.summary()
         if found.frames > 1 and found.subjects == found.frames + found.duplicates:
             text = f"{text[:-1]}. Each frame counts as a patient of its own."
+        renamed = plan.renamed(keep_names=self.keep_names.isChecked())
+        if renamed is not None and plan.cohort == self.cohort:
+            text = f"{text} {renamed}"
         self.summary.setText(text)
 
     def _failed(self, message: str, _details: str) -> None:
