@@ -59,7 +59,7 @@ def fakes(page: TrainPage, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, H
 def train(qtbot: QtBot, page: TrainPage, epochs: int = 5) -> None:
     page.form.fields["epochs"].show(epochs)
     qtbot.mouseClick(page.start_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: page.start_button.isEnabled(), timeout=20_000)
+    qtbot.waitUntil(lambda: page.start_button.isEnabled())
 
 
 # -- the data ----------------------------------------------------------------------------------
@@ -290,7 +290,7 @@ def test_a_training_draws_its_curves_and_gives_a_verdict(
     handle = page.job_bar.handle
     assert isinstance(handle, JobHandle) and not page.start_button.isEnabled()
     handle.epoch.connect(lambda _: seen.append(page.curves.epochs))
-    qtbot.waitUntil(lambda: page.start_button.isEnabled(), timeout=20_000)
+    qtbot.waitUntil(lambda: page.start_button.isEnabled())
     (request,) = requests
     assert (request.name, request.settings.epochs, request.settings.patience) == ("mine", 6, 9)
     assert request.settings.learning_rate == pytest.approx(3e-4)
@@ -307,7 +307,7 @@ def test_a_training_draws_its_curves_and_gives_a_verdict(
 def test_cancel_keeps_the_best_epoch(qtbot: QtBot, page: TrainPage, requests: list[Any]) -> None:
     page.form.fields["epochs"].show(200)
     page.start()
-    qtbot.waitUntil(lambda: page.curves.epochs >= 4, timeout=20_000)
+    qtbot.waitUntil(lambda: page.curves.epochs >= 4)
     assert page.title.text().startswith("tuned-1") and "running" in page.title.text()
     qtbot.mouseClick(page.job_bar.cancel_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: page.start_button.isEnabled())
@@ -341,7 +341,7 @@ def test_past_runs_show_their_own_curves_also_while_another_trains(
     page.form.name_box.setText("second")
     page.form.fields["epochs"].show(400)
     page.start()
-    qtbot.waitUntil(lambda: page.curves.epochs >= 2 and page.runs.count() == 2, timeout=20_000)
+    qtbot.waitUntil(lambda: page.curves.epochs >= 2 and page.runs.count() == 2)
     page.runs.setCurrentRow(1)
     assert page.title.text() == "first, finished" and page.curves.epochs == 4
     handle = page.job_bar.handle
@@ -352,7 +352,7 @@ def test_past_runs_show_their_own_curves_also_while_another_trains(
     page.runs.setCurrentRow(0)
     shown = page.curves.epochs
     assert shown > 2 and "running" in page.title.text()
-    qtbot.waitUntil(lambda: page.curves.epochs > shown, timeout=20_000)
+    qtbot.waitUntil(lambda: page.curves.epochs > shown)
     handle.cancel()
     qtbot.waitUntil(lambda: page.start_button.isEnabled())
     assert page.title.text() == "second, cancelled"
@@ -508,7 +508,7 @@ def test_an_evaluation_shows_the_figures_and_opens_frames_from_plot_and_gallery(
     assert not view.isVisible() and page.curves.isVisible()
     qtbot.keyClick(page, Qt.Key.Key_V)
     assert view.isVisible() and not page.curves.isVisible() and not view.report_button.isVisible()
-    qtbot.waitUntil(lambda: panel.button.isEnabled(), timeout=20_000)
+    qtbot.waitUntil(lambda: panel.button.isEnabled())
     (request,) = requests
     assert (request.segmenter, request.cohort, request.protocol) == ("compact", "samples", "native")
     assert request.held_out
@@ -553,7 +553,7 @@ def test_all_cohorts_are_evaluated_by_one_job_and_shown_apart(
     panel.cohort_box.setCurrentIndex(0)
     panel.held_out_box.setChecked(False)
     panel.evaluate()
-    qtbot.waitUntil(lambda: panel.button.isEnabled(), timeout=20_000)
+    qtbot.waitUntil(lambda: panel.button.isEnabled())
     assert requests[-1].cohort is None and not requests[-1].held_out
     table = panel.view.table
     names = [text_at(table, i, 0) for i in range(table.rowCount())]
@@ -615,7 +615,7 @@ def test_a_report_and_a_table_are_saved(qtbot: QtBot, page: TrainPage, tmp_path:
     view = page.evaluation.view
     project = page.session.open
     view.show_result(summarise("m", [_score(labelled_frames(project)[0])]))
-    with qtbot.waitSignal(page.session.message, timeout=20_000) as said:
+    with qtbot.waitSignal(page.session.message) as said:
         view.save_report(tmp_path / "r.html")
     assert said.args[0] == f"Saved {tmp_path / 'r.html'}."
     assert "Bland-Altman" in (tmp_path / "r.html").read_text()
