@@ -47,6 +47,8 @@ class ProposeRequest:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
+    """The ellipse that a segmenter proposes on a frame, in px."""
+
     frame_id: str
     ellipse: Ellipse
     confidence: float | None
@@ -57,6 +59,8 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class ProposeResult:
+    """The ellipses that were found, and the frames without one."""
+
     proposals: tuple[Proposal, ...]
     without: tuple[str, ...]
     """Names of the frames where no head was found."""
