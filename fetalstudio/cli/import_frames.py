@@ -252,26 +252,30 @@ def _show(plan: ImportPlan, options: argparse.Namespace, console: Console) -> No
     console.rich.print(table)
     for text in _questions(plan):
         console.warn(text)
-    for note in plan.all_notes:
+    renamed = plan.renamed(keep_names=options.keep_names)
+    for note in (*plan.all_notes, *([] if renamed is None else [renamed])):
         console.warn(note)
     path: Path | None = options.choices
     if path is not None and not path.exists():
         write_choices(plan, path)
         console.say(f"The questions are in {path}. Fill in the answers and import with it.")
     summary = plan.counts().summary()
-    console.result(_record(plan), f"Nothing was imported. Cohort {plan.cohort}: {summary}")
+    console.result(_record(plan, renamed), f"Nothing was imported. Cohort {plan.cohort}: {summary}")
 
 
 def _questions(plan: ImportPlan) -> list[str]:
-    """What is in doubt, each with the answers that can be given, and how."""
-    texts = []
+    """What is in doubt, each with the answers that can be given, and how. A doubt about a table is
+    there once."""
+    texts: dict[str, None] = {}
     for frame in plan.frames:
         for doubt in plan.open_doubts(frame):
             answers = "; ".join(f"{answer.value}: {answer.text}" for answer in doubt.answers)
-            about = frame.clip if doubt.question is Question.FRAMES else frame.key
-            option = f"--answer {doubt.question} ANSWER {quoted(about or frame.key)}"
-            texts.append(f"{doubt.message} Answer with {option}. {answers}.")
-    return texts
+            option = f"--answer {doubt.question} ANSWER"
+            if doubt.question is not Question.AXES:
+                about = frame.clip if doubt.question is Question.FRAMES else frame.key
+                option += f" {quoted(about or frame.key)}"
+            texts[f"{doubt.message} Answer with {option}. {answers}."] = None
+    return list(texts)
 
 
 def _ellipse(frame: PlannedFrame) -> str:
@@ -280,8 +284,8 @@ def _ellipse(frame: PlannedFrame) -> str:
     return "yes" if frame.certain else "proposal"
 
 
-def _record(plan: ImportPlan) -> dict[str, Any]:
-    """The plan in types that JSON has."""
+def _record(plan: ImportPlan, renamed: str | None) -> dict[str, Any]:
+    """The plan in types that JSON has, with what is said of names that are taken."""
     return {
         "source": plan.source,
         "cohort": plan.cohort,
@@ -301,5 +305,5 @@ def _record(plan: ImportPlan) -> dict[str, Any]:
             for frame in plan.frames
         ],
         "files": plan.files,
-        "problems": plan.problems,
+        "problems": plan.problems if renamed is None else (*plan.problems, renamed),
     }

@@ -39,6 +39,20 @@ _DRAWN_ON = (
 )
 _SHOWS = re.compile(rf"(?:(.+)[-_ .])?(?:{_DRAWN_ON})(?:[-_ .]?\d+)?", re.IGNORECASE)
 """Pictures of a frame with something drawn on it."""
+_HEAD_WORDS = frozenset({"head", "heads", "skull", "skulls", "hc", "cranium", "fetalhead"})
+_OTHERS = frozenset(
+    {"abdomen", "abdomens", "abdominal", "ac", "stomach", "liver", "kidney", "kidneys", "bladder"}
+    | {"femur", "femurs", "fl", "humerus", "heart", "cardiac", "thorax", "chest", "lung", "lungs"}
+    | {"spine", "placenta", "cord", "symphysis", "pubic", "pubis", "ps", "cervix", "uterus"}
+    | {"brain", "cerebellum", "cerebellar", "csp", "cavum", "thalamus", "thalami", "ventricle"}
+    | {"ventricles", "lv", "midline", "falx", "nuchal", "nt", "face", "nose", "lip", "lips"}
+    | {"background", "bg", "sector", "fan", "fov", "text", "caliper", "calipers"}
+)
+"""What a mask may show besides a head."""
+_BY_MODELS = frozenset(
+    {"pred", "preds", "predicted", "prediction", "predictions", "uncertainty", "confidence"}
+    | {"prob", "probs", "probability", "entropy", "attention", "saliency", "heatmap", "heatmaps"}
+)
 _FRAME_WORDS = "image|img|im|frame|us|ultrasound|original|orig|raw|input|scan"
 _FRAME_ALONE = re.compile(rf"(?:{_FRAME_WORDS})[-_ .]?\d*", re.IGNORECASE)
 _FRAME_NAMED = re.compile(
@@ -102,6 +116,15 @@ def is_mask_folder(path: Path) -> bool:
     )
     says = says or "groundtruth" in joined
     return says and not {"with", "without", "no"} & set(words) and path.is_dir()
+
+
+def no_head_in(text: str) -> str | None:
+    """The word in the name of a mask, without that of its frame, or of its folder, by which it
+    shows something else than a head that a person outlined: ``abdomen`` of ``x_abdomen_mask``."""
+    words = [token.lower() for token in _TOKEN.findall(text)]
+    if not _HEAD_WORDS.isdisjoint(words):
+        words = [word for word in words if word not in _OTHERS]
+    return next((word for word in words if word in _OTHERS | _BY_MODELS), None)
 
 
 def keys_of(stem: str) -> tuple[str, ...]:

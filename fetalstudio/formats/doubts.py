@@ -7,7 +7,7 @@ safe one: it leaves something out, or keeps it as a proposal.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -16,6 +16,7 @@ from fetalstudio.core.errors import InputError
 from fetalstudio.core.names import checked_key
 from fetalstudio.core.words import counted
 from fetalstudio.formats.marked_regions import MASK_VALUE
+from fetalstudio.formats.table_meanings import AS_READ, MEANINGS, Meaning
 
 
 class Question(StrEnum):
@@ -30,6 +31,9 @@ class Question(StrEnum):
     """Which value (``2``) or colour (``#ff0000``) marks the head in its mask, or none."""
     SHAPE = "shape"
     """Whether the ellipse describes the shape: :data:`PROPOSAL`, :data:`FINAL` or none."""
+    AXES = "axes"
+    """What the numbers of its ellipse in a table mean: :data:`PROPOSAL`, one of
+    :data:`~fetalstudio.formats.table_meanings.MEANINGS`, or none."""
     CALIBRATION = "calibration"
     """Its pixel size: :data:`KEEP`, :data:`FROM_HC`, none, ``stated-N`` for the Nth of those that
     its header states, or a number of mm."""
@@ -50,6 +54,7 @@ _TEXTS: Mapping[Question, str] = {
     Question.ANNOTATION: "Which annotation belongs to it?",
     Question.HEAD: "Which value is the head?",
     Question.SHAPE: "Is the ellipse right?",
+    Question.AXES: "What do the numbers of the ellipse mean?",
     Question.CALIBRATION: "Which pixel size is right?",
     Question.SUBJECT: "Whose frame is it?",
     Question.FRAMES: "Which frames of the clip?",
@@ -82,6 +87,10 @@ _ACCEPTED: Mapping[Question, tuple[re.Pattern[str], str]] = {
     Question.SHAPE: (
         re.compile(f"{PROPOSAL}|{FINAL}|{NONE}"),
         f"{PROPOSAL}, {FINAL} or {NONE}",
+    ),
+    Question.AXES: (
+        re.compile("|".join((PROPOSAL, *MEANINGS, NONE))),
+        f"{PROPOSAL}, {NONE}, {AS_READ}, half, double or another that is offered",
     ),
     Question.CALIBRATION: (
         re.compile(rf"{KEEP}|{FROM_HC}|{NONE}|{_STATED}-\d{{1,3}}|{_NUMBER.pattern}"),
@@ -181,6 +190,23 @@ def shape_doubt(message: str) -> Doubt:
         (
             Answer(PROPOSAL, "Take the ellipse as a proposal, to be checked"),
             Answer(FINAL, "The ellipse is right"),
+            Answer(NONE, "Take no ellipse"),
+        ),
+    )
+
+
+def axes_doubt(message: str, cure: str, likely: Sequence[str]) -> Doubt:
+    """The doubt what the numbers of an ellipse in a table mean, of which these keys of
+    :data:`~fetalstudio.formats.table_meanings.MEANINGS` are likely."""
+    return Doubt(
+        Question.AXES,
+        message,
+        "Its ellipses were imported as proposals. Check one, and import again with the answer, in "
+        f"the window or by the option --answer axes. {cure}",
+        (
+            Answer(PROPOSAL, "Take the ellipse as a proposal, to be checked"),
+            Answer(AS_READ, "The ellipse is right"),
+            *(Answer(name, _meant(MEANINGS[name])) for name in likely),
             Answer(NONE, "Take no ellipse"),
         ),
     )
@@ -296,6 +322,11 @@ def _spans(choice: str) -> list[tuple[int, int]]:
     """The first and last number of each part of a choice such as ``1,5,9-12``."""
     parts = [[int(n) for n in part.split("-")] for part in choice.split(",")]
     return [(numbers[0], numbers[-1]) for numbers in parts]
+
+
+def _meant(meaning: Meaning) -> str:
+    text = meaning.text
+    return f"{text[:1].upper()}{text[1:]}"
 
 
 def pattern_of(frame: Path, picture: Path) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import product
+from pathlib import Path
 
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.growth import AGE_LABEL
@@ -23,13 +25,15 @@ ANGLE_RAD = "angle_radians"
 SUBMISSION = ("center_x_mm", "center_y_mm", "semi_axes_a_mm", "semi_axes_b_mm", "angle_rad")
 """The ellipse's columns in a submission to the HC18 challenge: in mm from the first pixel, with
 the angle in radians."""
+DIAMETERS = ("diameter_a", "diameter_b")
+"""In px: twice the semi-axes of an ellipse, in place of ``a`` and ``b``."""
 SIZE = ("width", "height")
 """In px: of the frame that an ellipse was drawn on."""
 SUBJECT = "subject"
 """Who the patient is: see :func:`~fetalstudio.formats.subjects.subject_key`."""
 LABELS = ("country", "quality", "scanner", "site", AGE_LABEL)
 """Columns whose text becomes a label of the frame. No others: they may say who the patient is."""
-NUMBERS = (HC, *ELLIPSE, ANGLE_RAD, *SUBMISSION, *SIZE)
+NUMBERS = (HC, *ELLIPSE, *DIAMETERS, ANGLE_RAD, *SUBMISSION, *SIZE)
 """Columns of numbers, besides the pixel sizes."""
 
 
@@ -168,6 +172,9 @@ def _subjects() -> Iterator[str]:
     yield from _SUBJECTS
 
 
+_UNSAID = {"a": ("a", "a px"), "b": ("b", "b px")}
+"""What the axes of an ellipse may be called without a word on whether they are semi-axes."""
+
 SPELLINGS: Mapping[str, Sequence[str]] = {
     name: tuple(dict.fromkeys(map(plain, known)))
     for name, known in {
@@ -181,8 +188,24 @@ SPELLINGS: Mapping[str, Sequence[str]] = {
         HC: ("head circumference mm", "head circumference", "hc mm", "hc"),
         "cx": ("cx", "cx px", "center x", "centre x", "x center", "x centre"),
         "cy": ("cy", "cy px", "center y", "centre y", "y center", "y centre"),
-        "a": ("a", "a px", "semi axis a", "semi major", "semi major axis", "semi major axis px"),
-        "b": ("b", "b px", "semi axis b", "semi minor", "semi minor axis", "semi minor axis px"),
+        **{
+            axis: (
+                *_UNSAID[axis],
+                *(f"semi axis {axis}", f"semi {which}", f"semi {which} axis"),
+                f"semi {which} axis px",
+            )
+            for axis, which in (("a", "major"), ("b", "minor"))
+        },
+        **{
+            name: (
+                *(f"diameter {axis}", f"{axis} diameter", f"{which} diameter"),
+                *(f"{which} axis length", f"{which} axis diameter", f"full {which} axis"),
+            )
+            for name, axis, which in (
+                (DIAMETERS[0], "a", "major"),
+                (DIAMETERS[1], "b", "minor"),
+            )
+        },
         "angle_deg": ("angle deg", "angle degrees", "angle degree", "angle"),
         ANGLE_RAD: ("angle rad", "angle radians", "angle radian"),
         SUBJECT: tuple(_subjects()),
@@ -195,6 +218,25 @@ _KNOWN = frozenset(name for known in SPELLINGS.values() for name in known)
 _OF_FILES = frozenset(SPELLINGS[FILENAME])
 
 
+class Lengths(StrEnum):
+    """What the header says of the two lengths of an ellipse."""
+
+    UNSAID = "unsaid"
+    """Nothing; they are read as semi-axes."""
+    SEMI_AXES = "semi-axes"
+    DIAMETERS = "diameters"
+
+
+@dataclass(frozen=True, slots=True)
+class Axes:
+    """Where a table has the lengths of its ellipses."""
+
+    table: Path
+    headers: tuple[str, str]
+    """The headers of both columns."""
+    lengths: Lengths
+
+
 @dataclass(frozen=True, slots=True)
 class Columns:
     """Which columns a table has."""
@@ -203,6 +245,8 @@ class Columns:
     """Their places, by the names of this module."""
     units: Mapping[str, Unit | None]
     """The unit that the header of each pixel size states."""
+    axes: Axes | None = None
+    """The columns ``a`` and ``b``, where both are there."""
 
     @property
     def names(self) -> frozenset[str]:
@@ -228,7 +272,25 @@ def columns_of(table: Table, *, once: Collection[str] = ()) -> Columns:
             )
         where.setdefault(name, i)
         units.setdefault(name, unit)
-    return Columns(where, units)
+    return Columns(where, units, _axes(table, where))
+
+
+def _axes(table: Table, where: dict[str, int]) -> Axes | None:
+    """What the header says of the axes. Where both diameters take the place of the semi-axes, these
+    have their columns."""
+    diameters = [where.pop(name) for name in DIAMETERS if name in where]
+    lengths = Lengths.SEMI_AXES
+    if len(diameters) == 2 and where.keys().isdisjoint(_UNSAID):
+        where["a"], where["b"] = diameters
+        lengths = Lengths.DIAMETERS
+    if not where.keys() >= _UNSAID.keys():
+        return None
+    headers = table.header[where["a"]], table.header[where["b"]]
+    if plain(headers[0]) in map(plain, _UNSAID["a"]) or plain(headers[1]) in map(
+        plain, _UNSAID["b"]
+    ):
+        lengths = Lengths.UNSAID
+    return Axes(table.path, headers, lengths)
 
 
 def known_columns(cells: Sequence[str]) -> int:

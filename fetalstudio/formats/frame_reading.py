@@ -19,6 +19,7 @@ from fetalstudio.formats.doubts import (
     KEEP,
     NO_ANSWERS,
     NONE,
+    PROPOSAL,
     Answers,
     Doubt,
     InDoubtError,
@@ -221,12 +222,19 @@ def _judged(
 ) -> FrameContent:
     """The content with the ellipse that the file at ``path`` shows, and the doubts about it."""
     doubts, certain, calibration = content.doubts, True, content.calibration
+    if record.ellipse is not None and path == record.path:
+        for doubt in record.doubts:
+            if doubt.question is Question.AXES:
+                held = doubt.holds(answers).value
+                if held == NONE:
+                    return content
+                certain = held != PROPOSAL
     if shown.doubt:
         doubt = shape_doubt(f"{path}: {shown.doubt}.")
         doubts, held = (*doubts, doubt), doubt.holds(answers).value
         if held == NONE:
             return replace(content, doubts=doubts)
-        certain = held == FINAL
+        certain = certain and held == FINAL
     disagreement = _disagreement(record, shown.ellipse)
     if disagreement is not None:
         doubts += (disagreement[0],)

@@ -24,6 +24,7 @@ from fetalstudio.formats.doubts import (
     chosen_frames,
     frames_doubt,
 )
+from fetalstudio.formats.frame_columns import Axes
 from fetalstudio.formats.outline_pictures import ShownEllipse
 from fetalstudio.formats.pictures import Samples, note_in, read_image
 from fetalstudio.formats.redaction import Screen
@@ -112,6 +113,8 @@ class FrameRecord:
     """The annotation file that :attr:`outline` reads."""
     ellipse: Ellipse | None = None
     """In px, from a table; it counts before that of a picture."""
+    axes: Axes | None = None
+    """Where that table has the lengths of the ellipse."""
     ellipse_size: Size | None = None
     """(width, height) in px of the frame that the table's ellipse was drawn on."""
     calibration: Calibration | None = None

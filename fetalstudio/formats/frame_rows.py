@@ -25,7 +25,9 @@ from fetalstudio.formats.frame_columns import (
     SUBJECT,
     SUBMISSION,
     UNIT,
+    Axes,
     Columns,
+    Lengths,
     Unit,
     columns_of,
     known_columns,
@@ -79,6 +81,8 @@ class Row:
     subject: str | None = None
     ellipse_mm: Ellipse | None = None
     """As a submission to the HC18 challenge has it; :meth:`in_px` turns it into px."""
+    axes: Axes | None = None
+    """Where the table has the lengths of the ellipse."""
 
     def in_px(self) -> Ellipse | None:
         """The ellipse in px of the frame, where it is known, if need be by the pixel size."""
@@ -255,6 +259,12 @@ def _row(table: Table, row: TableRow, values: Mapping[int, float], columns: Colu
         in_mm = _all_or_none(SUBMISSION, numbers) if lengths_in_mm else None
         if ellipse and len(set(ellipse)) == 1 and ellipse[0] in _NO_VALUES:
             ellipse = None
+        axes = columns.axes if ellipse else None
+        if ellipse and axes is not None and axes.lengths is Lengths.DIAMETERS:
+            ellipse[2:4] = ellipse[2] / 2, ellipse[3] / 2
+        if in_mm and axes is None:
+            headers = table.header[where[SUBMISSION[2]]], table.header[where[SUBMISSION[3]]]
+            axes = Axes(table.path, headers, Lengths.SEMI_AXES)
         return Row(
             calibration=Calibration(x, y, "table") if x and y else None,
             hc_mm=_above_zero(HC, numbers),
@@ -263,6 +273,7 @@ def _row(table: Table, row: TableRow, values: Mapping[int, float], columns: Colu
             labels={name: _label(name, texts[name]) for name in LABELS if name in texts},
             subject=None if no_subject(texts.get(SUBJECT, "")) else subject_key(texts[SUBJECT]),
             ellipse_mm=_in_degrees(*in_mm) if in_mm else None,
+            axes=axes,
         )
     except ValueError as error:
         raise table.error(row.line, error) from error

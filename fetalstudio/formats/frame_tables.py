@@ -78,7 +78,7 @@ def read_frame_table(
     twice: set[str] = set()
     faults = list(found.faults)
     for item in found.rows:
-        name = key_of(_last_part(item.name))
+        name = key_of(last_part(item.name))
         if rows.setdefault(name, item.row) != item.row:
             twice.add(name)
             faults.append(
@@ -165,10 +165,12 @@ def unmatched(folder: Path, rows: Mapping[str, Row], frames: Iterable[Path]) -> 
     )
 
 
-def submitted(folder: Path) -> tuple[dict[str, Row], tuple[str, ...]]:
-    """What the submissions to the HC18 challenge in a folder say, as :func:`read_folder_tables`."""
+def submitted(folder: Path) -> tuple[dict[str, Row], tuple[str, ...], frozenset[Path]]:
+    """What the submissions to the HC18 challenge in a folder say, as :func:`read_folder_tables`,
+    and these."""
     rows: dict[str, Row] = {}
     notes: tuple[str, ...] = ()
+    tables: set[Path] = set()
     for path in sorted(folder.iterdir()):
         if not is_frame_table(path):
             continue
@@ -176,8 +178,9 @@ def submitted(folder: Path) -> tuple[dict[str, Row], tuple[str, ...]]:
             if columns_of(read_header(path, known_columns)).names >= {FILENAME, *SUBMISSION}:
                 found, faults = read_frame_table(path, (FILENAME, *SUBMISSION))
                 notes += faults
+                tables.add(path)
                 rows = {**rows, **{n: joined(rows.get(n, Row()), r) for n, r in found.items()}}
-    return rows, notes
+    return rows, notes, frozenset(tables)
 
 
 def is_frame_table(path: Path) -> bool:
@@ -218,17 +221,19 @@ def _differ(one: Calibration | float | str | None, other: object) -> bool:
 
 def joined(row: Row, more: Row) -> Row:
     """What two tables say about a frame; the second counts where both say it."""
+    ellipse_of = next((r for r in (more, row) if r.ellipse), more if more.ellipse_mm else row)
     return Row(
         calibration=more.calibration or row.calibration,
         hc_mm=more.hc_mm or row.hc_mm,
-        ellipse=more.ellipse or row.ellipse,
+        ellipse=ellipse_of.ellipse,
         size=more.size or row.size,
         labels={**row.labels, **more.labels},
         subject=more.subject or row.subject,
         ellipse_mm=more.ellipse_mm or row.ellipse_mm,
+        axes=ellipse_of.axes,
     )
 
 
-def _last_part(name: str) -> str:
+def last_part(name: str) -> str:
     """The file's name in a path of any system."""
     return re.split(r"[/\\]", name)[-1]

@@ -72,7 +72,7 @@ def read(source: Path) -> FrameSource:
         )
     except InputError as error:
         problems = (f"{error}{NOT_USED}",)
-    of_submissions, notes = submitted(table.parent)
+    of_submissions, notes, submissions = submitted(table.parent)
     inner = source / (_FOLDER if official else _TEST_FOLDER)
     folder = inner if inner.is_dir() else source
     found = split(pictures_in(folder))
@@ -91,7 +91,13 @@ def read(source: Path) -> FrameSource:
         problems += (f"{table} names {some(absent)}, which {verb} not in {folder}.",)
     if unlisted and rows:
         problems += (f"{table} lacks {some(unlisted)}: imported without a pixel size.",)
-    return FrameSource(cohort_of(source), records, problems, unsure=unsure_records(unsure))
+    return FrameSource(
+        cohort_of(source),
+        records,
+        problems,
+        files=submissions | {table},
+        unsure=unsure_records(unsure),
+    )
 
 
 def _table_of(source: Path) -> Path | None:

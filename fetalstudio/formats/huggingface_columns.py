@@ -93,6 +93,7 @@ def record_of(
         subject=row.subject or subject_of(name),
         annotation=annotation,
         ellipse=row.in_px(),
+        axes=row.axes,
         ellipse_size=row.size,
         calibration=row.calibration,
         hc_mm=row.hc_mm,

@@ -20,6 +20,7 @@ from fetalstudio.formats.annotation_names import (
     IMAGE_FOLDERS,
     is_mask_folder,
     names_of,
+    no_head_in,
     shows_a_frame,
 )
 from fetalstudio.formats.doubts import Doubt
@@ -42,6 +43,7 @@ from fetalstudio.formats.picture_roles import (
     annotations_in,
     chosen_annotations,
     joined_annotations,
+    no_head_doubt,
     orphans,
     shown_doubt,
     split,
@@ -71,8 +73,10 @@ def read(
     inner = [p for p in inner if p.name.lower() not in without]
     beside = mask_folders_beside(source)
     mask_folders = [p for p in inner if is_mask_folder(p)]
-    drawn_on = [p for p in inner if shows_a_frame(p.name) and p not in mask_folders]
-    others = [p for p in inner if p not in mask_folders and p not in drawn_on]
+    of_others = {p: word for p in (*mask_folders, *beside) if (word := no_head_in(p.name))}
+    mask_folders, beside = ([p for p in f if p not in of_others] for f in (mask_folders, beside))
+    drawn_on = [p for p in inner if shows_a_frame(p.name) and not is_mask_folder(p)]
+    others = [p for p in inner if not is_mask_folder(p) and p not in drawn_on]
     parts, unlisted = _divided(others)
     problems += unlisted
     with_files = (p for p in deeper if not _in_mask_folder(p, source))
@@ -106,6 +110,8 @@ def read(
     unsure |= orphans(names, inside)
     for folder in drawn_on:
         unsure |= {path: shown_doubt(path) for path in pictures_in(folder)}
+    for folder, word in of_others.items():
+        unsure |= {path: no_head_doubt(path, word) for path in pictures_in(folder)}
     rows, notes = _tables(source, image_folders, frames) if with_tables else ({}, ())
     records, unclear = records_of(frames, annotated, rows, doubts)
     plain = [p for p in image_folders if p == source or p.name.lower() in IMAGE_FOLDERS]

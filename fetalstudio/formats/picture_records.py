@@ -70,6 +70,7 @@ def records_of(
                 annotation=annotated.get(path),
                 coding=coding_of(drawn[0]) if drawn else None,
                 ellipse=row.in_px(),
+                axes=row.axes,
                 ellipse_size=row.size,
                 calibration=row.calibration,
                 hc_mm=row.hc_mm,

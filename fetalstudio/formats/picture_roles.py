@@ -16,6 +16,7 @@ from fetalstudio.formats.annotation_names import (
     is_word_alone,
     keys_of,
     names_of,
+    no_head_in,
     numbered_alike,
     plain_numbers,
     prefixed_base,
@@ -65,6 +66,8 @@ def split(pictures: Sequence[Path]) -> Split:
                 f"{path} may annotate {base} or {other}.",
                 "Name it after its frame, such as NAME_mask.png.",
             )
+        elif base in names and (word := _no_head(path, base)):
+            found.unsure[path] = no_head_doubt(path, word)
         elif base is not None:
             found.annotations[base].append(path)
         elif prefixed in called:
@@ -119,8 +122,15 @@ def annotations_in(folders: Sequence[Path], names: frozenset[str]) -> Annotation
                 known = [
                     plain[key] for key in map(plain_numbers, filter(None, keys)) if key in plain
                 ]
+            if known and _no_head(path, known[0]):
+                known = [key_of(stem_of(path))]  # it annotates nothing that is there
             found[known[0] if known else (keys[0] or key_of(stem_of(path))) or ""].append(path)
     return found
+
+
+def _no_head(path: Path, frame: str | None) -> str | None:
+    """The word by which the annotation of the frame of this key shows something else."""
+    return no_head_in(key_of(stem_of(path)).replace(frame or "", "", 1))
 
 
 def joined_annotations(*several: Mapping[str, Sequence[Path]]) -> Annotations:
@@ -168,15 +178,26 @@ def chosen_annotations(
 def orphans(names: Iterable[str], annotations: Mapping[str, Sequence[Path]]) -> dict[Path, Doubt]:
     """The doubt about each annotation, by its frame's key, whose frame is not among ``names``."""
     known = set(names)
-    return {
-        path: role_doubt(
-            f"{path} annotates a frame that is not there.",
-            "Import its frame with it, and name it after that, such as NAME_mask.png.",
-        )
-        for base, paths in sorted(annotations.items())
-        if base not in known
-        for path in paths
-    }
+    missing = (path for base, p in sorted(annotations.items()) if base not in known for path in p)
+    return {path: _orphan_doubt(path) for path in missing}
+
+
+def _orphan_doubt(path: Path) -> Doubt:
+    if word := no_head_in(stem_of(path)):
+        return no_head_doubt(path, word)
+    return role_doubt(
+        f"{path} annotates a frame that is not there.",
+        "Import its frame with it, and name it after that, such as NAME_mask.png.",
+    )
+
+
+def no_head_doubt(path: Path, word: str) -> Doubt:
+    """The doubt about a picture that shows something else than a head, as a ``word`` in its name or
+    that of its folder says."""
+    return role_doubt(
+        f"{path} seems to show something else than an outlined head, as {word!r} in its name says.",
+        "If it marks the head of its frame, call it NAME_mask.png.",
+    )
 
 
 def shown_doubt(path: Path) -> Doubt:

@@ -26,6 +26,7 @@ from fetalstudio.formats.pictures import (
     read_samples,
     turned,
 )
+from fetalstudio.formats.table_meanings import AS_READ, MEANINGS
 
 _BACK = {6: 8, 8: 6}
 """Orientations of EXIF that another one takes back; each of the rest takes itself back."""
@@ -82,7 +83,7 @@ def showing_files(
 ) -> Iterator[tuple[Path, Callable[[Size], ShownEllipse | None]]]:
     """The files that show the ellipse, and how each is read, the most exact first."""
     if record.ellipse is not None:
-        yield record.path, lambda size: _of_table(record, size)
+        yield record.path, lambda size: _of_table(record, size, answers)
     if record.outline is not None:
         yield record.outline_file or record.path, record.outline
     path, head = record.annotation_for(answers), answers.get(Question.HEAD)
@@ -103,18 +104,23 @@ def settled_doubts(record: FrameRecord, answers: Answers) -> tuple[Doubt, ...]:
     return (head_doubt(_several(annotation, values), values),)
 
 
-def _of_table(record: FrameRecord, size: Size) -> ShownEllipse:
-    assert record.ellipse is not None
+def _of_table(record: FrameRecord, size: Size, answers: Answers) -> ShownEllipse:
+    ellipse = record.ellipse
+    assert ellipse is not None
+    for doubt in record.doubts:
+        if doubt.question is Question.AXES:
+            meaning = MEANINGS.get(doubt.holds(answers).value, MEANINGS[AS_READ])
+            ellipse = meaning.of(ellipse)
     if record.ellipse_size not in (None, size):
         raise InputError(
             f"{record.place} is {size[0]}x{size[1]} px, which is not the width and height that "
             "the table of ellipses has. Correct the table."
         )
-    if not record.ellipse.reaches(size):
+    if not ellipse.reaches(size):
         raise InputError(f"{record.place}: its ellipse lies outside. Correct the table.")
-    if cause := cannot_be_a_head(record.ellipse, size):
+    if cause := cannot_be_a_head(ellipse, size):
         raise InputError(f"{record.place}: in the table, {cause}. Correct the table.")
-    return ShownEllipse(record.ellipse, doubt=_of_wrong_size(record.ellipse, size))
+    return ShownEllipse(ellipse, doubt=_of_wrong_size(ellipse, size))
 
 
 def _of_wrong_size(ellipse: Ellipse, size: Size) -> str | None:

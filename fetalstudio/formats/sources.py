@@ -36,6 +36,7 @@ from fetalstudio.formats.frame_tables import NOT_USED
 from fetalstudio.formats.pictures import is_picture, stem_of
 from fetalstudio.formats.subjects import nearly_equal
 from fetalstudio.formats.unread_files import CLOSED, unread_below, unread_messages
+from fetalstudio.formats.unused_tables import tables_above
 
 _KINDS = "PNG, JPEG, TIFF, BMP, PGM, MetaImage, NRRD, NIfTI or DICOM"
 AUTO = "auto"
@@ -184,7 +185,8 @@ def read_source(
         if not source.is_dir():
             raise InputError(f"{source} does not exist. Check the path.")
         found = _folder(source, format, head_label, progress)
-        unread = unread_below(source, found.files | {record.path for record in found.records})
+        pictures = frozenset(record.path for record in found.records)
+        unread = unread_below(source, found.files, pictures)
         if found.records:  # those in the source itself are among the problems of the format
             unread = tuple(f for f in unread if f.kind != CLOSED or f.path.parent != source)
     except OSError as error:
@@ -205,7 +207,8 @@ def read_source(
         "in Library."
         for keys in nearly_equal(stated)
     )
-    return replace(found, problems=found.problems + alike + messages, unread=unread)
+    above = tables_above(source, found.records, found.files)
+    return replace(found, problems=found.problems + alike + messages + above, unread=unread)
 
 
 def _folder(

@@ -13,7 +13,10 @@ from fetalstudio.formats.annotation_names import is_mask_folder
 from fetalstudio.formats.croissant import CROISSANT
 from fetalstudio.formats.files import start_of
 from fetalstudio.formats.frame_records import UnreadFile
+from fetalstudio.formats.frame_tables import is_frame_table
 from fetalstudio.formats.pictures import KINDS, is_picture
+from fetalstudio.formats.tables import TEXT_SUFFIXES
+from fetalstudio.formats.unused_tables import is_list_of_frames, names_in
 
 _MOST_ENTRIES = 100_000
 _SNIFFED_BYTES = 1 << 18
@@ -88,6 +91,11 @@ _AS_TABLE = (
     "Write what such files say about the frames into a table (CSV or XLSX) with the columns "
     "filename, pixel size(mm) and subject to import it."
 )
+_LIST = "text with the names of frames"
+_WITH_HEADER = (
+    "To import what such files say, give them a first line that names the columns, such as "
+    "filename and pixel size(mm), and separate the cells by tabs, commas or semicolons."
+)
 _IN_UTF16 = "text in UTF-16"
 _AS_UTF8 = "Save such files in UTF-8 to import what they say."
 _AS_AUTO = "Import without a stated format to import them too."
@@ -97,15 +105,18 @@ _READ_BY_DEFAULT = frozenset(
 )
 
 
-def unread_below(source: Path, read: frozenset[Path] = frozenset()) -> tuple[UnreadFile, ...]:
+def unread_below(
+    source: Path, read: frozenset[Path] = frozenset(), pictures: frozenset[Path] = frozenset()
+) -> tuple[UnreadFile, ...]:
     """The files below a folder that are not read, at any depth, and pictures that lie too deep to
-    be found. ``read`` are files that are."""
+    be found. ``read`` are files that are, and ``pictures`` are those of the frames."""
+    names = names_in(pictures)
     found: list[UnreadFile] = []
     sniffed: dict[str, int] = defaultdict(int)
     closed: list[Path] = []
     for path, depth in files_below(source, closed):
         suffix = _suffix(path.name.lower())
-        if path in read or path.name.lower() in _OF_PROGRAMS:
+        if path in read or path in pictures or path.name.lower() in _OF_PROGRAMS:
             continue
         if is_picture(path):
             if depth > 1:
@@ -128,6 +139,9 @@ def unread_below(source: Path, read: frozenset[Path] = frozenset()) -> tuple[Unr
             if kind is not None:
                 sniffed[suffix] = 0
                 found.append(UnreadFile(path, kind, _cure_of(kind)))
+            elif suffix in TEXT_SUFFIXES and _lists_frames(path, names):
+                sniffed[suffix] = 0
+                found.append(UnreadFile(path, _LIST, _WITH_HEADER))
             elif path.is_file() and not _may_be_read(path):
                 found.append(UnreadFile(path, f"{suffix} without permission", _WITH_PERMISSION))
     found += (UnreadFile(folder, CLOSED, _WITH_PERMISSION) for folder in closed)
@@ -201,6 +215,12 @@ def _cure_of(kind: str) -> str:
     if kind == _IN_UTF16:
         return _AS_UTF8
     return _AS_TABLE if kind.endswith(_ABOUT) else _AS_MASKS
+
+
+def _lists_frames(path: Path, names: frozenset[str]) -> bool:
+    """Whether a text file says something about frames, but is no table with a header."""
+    start = start_of(path, _SNIFFED_BYTES)
+    return is_list_of_frames(start, names) and not is_frame_table(path)
 
 
 def _annotation_format(path: Path, suffix: str) -> str | None:

@@ -21,9 +21,11 @@ from fetalstudio.core.geometry import Size
 from fetalstudio.core.words import counted
 from fetalstudio.formats.doubts import Doubt, Question
 from fetalstudio.formats.frame_records import FrameRecord
+from fetalstudio.formats.frame_rows import some
 from fetalstudio.formats.redaction import Redactor
 from fetalstudio.formats.screen_samples import ScreenSample
 from fetalstudio.formats.synthetic_notes import SyntheticNote
+from fetalstudio.project.deidentifying import is_public_name
 from fetalstudio.project.import_choices import Choices
 from fetalstudio.project.import_roles import PlannedFile, Role
 from fetalstudio.project.records import Frame
@@ -152,6 +154,20 @@ class ImportPlan:
     """A frame of each layout that shows text, whether a person has confirmed it or not."""
     clips: Mapping[str, FrameRecord] = field(default_factory=dict)
     """The clips, by their keys."""
+    taken_names: tuple[str, ...] = ()
+    """Names of files of new frames that other frames of the cohort have."""
+
+    def renamed(self, *, keep_names: bool) -> str | None:
+        """What is said where frames would come under a name that is taken; ``keep_names`` as
+        :func:`fetalstudio.project.importers.import_frames` has it."""
+        names = [n for n in self.taken_names if keep_names or is_public_name(n)]
+        if not names:
+            return None
+        verb = "comes" if len(names) == 1 else "come"
+        return (
+            f"Cohort {self.cohort} has {counted(len(names), 'frame')} of the same name with other "
+            f"pixels, so what {verb} gets a number: {some(names)}."
+        )
 
     def labels(self, frame: PlannedFrame) -> dict[str, str]:
         """The labels that a frame gets."""

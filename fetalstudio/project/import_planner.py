@@ -14,6 +14,7 @@ from fetalstudio.formats.frame_records import FrameRecord
 from fetalstudio.formats.redaction import Policy, Redactor, remembered
 from fetalstudio.formats.screen_samples import ScreenSample, ScreenSamples
 from fetalstudio.formats.sources import AUTO, read_source
+from fetalstudio.formats.table_ellipses import with_axes_doubts
 from fetalstudio.project.deidentifying import doubtful_labels, stored_cohort
 from fetalstudio.project.import_choices import NO_CHOICES, Choices, check_named, with_frames
 from fetalstudio.project.import_comparisons import compared, with_single_structures
@@ -79,7 +80,8 @@ class Planner:
         sharpest: Sharpest | None = None,
         progress: Progress = NO_PROGRESS,
     ) -> None:
-        """Find the frames of the source; no picture is decoded. ``sharpest`` looks for the best
+        """Find the frames of the source; no picture is decoded but a few of those of which a table
+        has the ellipse. ``sharpest`` looks for the best
         frame of a clip, where that is chosen.
 
         The options are those of :func:`fetalstudio.project.importers.import_frames`. Raises
@@ -87,7 +89,8 @@ class Planner:
         secret of the patients' keys is on another computer, and :class:`Stopped` if asked to.
         """
         _check_not_a_store(source)
-        self._found = read_source(source, format, head_label, files, progress)
+        found = read_source(source, format, head_label, files, progress)
+        self._found = replace(found, records=with_axes_doubts(found.records, progress))
         self._screens = ScreenSamples()
         self._redactor = Redactor(redact, seen=self._screens.saw)
         self._follow_confirmed()
@@ -96,14 +99,14 @@ class Planner:
         self._project, self._format = project, format
         self._source = source = Path(source).absolute()
         self._root = source if source.is_dir() else source.parent
-        found = (*self._found.records, *self._found.unsure)
+        pictures = (*self._found.records, *self._found.unsure)
         self._records: dict[str, FrameRecord] = {}
-        for record in found:
+        for record in pictures:
             key = _key(record, self._root)
             while key in self._records:
                 key += "+"
             self._records[key] = record
-        self._in_file = Counter(record.path for record in found)
+        self._in_file = Counter(record.path for record in pictures)
         self._look = sharpest
         self._frames: dict[tuple[str, str | None], tuple[FrameRecord, ...]] = {}
         """By the key of a file with several frames and the choice among them."""
@@ -199,7 +202,14 @@ class Planner:
             redactor=replace(self._redactor, seen=None),
             screens=self._samples(frames),
             clips={key: record for key, record in self._records.items() if record.is_clip},
+            taken_names=self._taken_names(cohort, real),
         )
+
+    def _taken_names(self, cohort: str, real: Sequence[PlannedFrame]) -> tuple[str, ...]:
+        """Names of new frames that others of the cohort have."""
+        names = {frame.record.name for frame in real if frame.is_new}
+        there = {frame.name for frame in self._project.frames.all(cohort=cohort, kind=None)}
+        return tuple(sorted(names & there))
 
     def _inside(self, record: FrameRecord) -> str:
         """Which of the pictures in its file a record is, whatever other files there are."""

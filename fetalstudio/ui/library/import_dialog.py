@@ -142,6 +142,7 @@ class ImportDialog(QDialog):
         self.accept_button.setDefault(True)
         foot.addWidget(buttons)
         layout.addLayout(foot)
+        self.field.setFocus()  # of a widget outside the dialog it would be lost
 
     def _build_head(self, title: str, folder: Path, cohorts: list[str]) -> QHBoxLayout:
         head = QHBoxLayout()
@@ -159,6 +160,7 @@ class ImportDialog(QDialog):
             "Otherwise the frames are called frame-00001 and so on. Names of files may name "
             "patients, and exports and reports would show them"
         )
+        self.keep_names.toggled.connect(self._show_state)
         head.addWidget(self.keep_names)
         head.addSpacing(2 * theme.SPACE)
         head.addWidget(QLabel("Cohort"))
@@ -187,7 +189,6 @@ class ImportDialog(QDialog):
         edit = self.field.lineEdit()
         if edit is not None:
             edit.selectAll()
-        self.field.setFocus()
         head.addWidget(self.field)
         return head
 
@@ -273,6 +274,7 @@ class ImportDialog(QDialog):
         self.plan, self._confirmed = plan, False
         self._show_plan()
         if first:
+            self.table.fit_columns()
             self.body.setCurrentWidget(self.splitter)
             nobody_enters_a_cohort = self.cohort == self.field.itemText(0)
             if self.model.counts()[Kind.DOUBTS] and nobody_enters_a_cohort:
@@ -305,6 +307,8 @@ class ImportDialog(QDialog):
         self.next_button.setVisible(doubts > 0)
         self.hint.setVisible(doubts > 0)
         plan = self.plan
+        # To stop the first look is to cancel the import, for which there is a button already.
+        self.bar.cancel_button.setVisible(plan is not None)
         self.accept_button.setText("Import the safe part" if doubts else "Import")
         current = plan is not None and plan.choices == self.choices and not self._confirmed
         some = plan is not None and any(frame.frame_id for frame in plan.frames)
@@ -316,6 +320,9 @@ class ImportDialog(QDialog):
         text = found.summary()
         if found.frames > 1 and found.subjects == found.frames + found.duplicates:
             text = f"{text[:-1]}. Each frame counts as a patient of its own."
+        renamed = plan.renamed(keep_names=self.keep_names.isChecked())
+        if renamed is not None and plan.cohort == self.cohort:
+            text = f"{text} {renamed}"
         self.summary.setText(text)
 
     def _failed(self, message: str, _details: str) -> None:
@@ -326,9 +333,7 @@ class ImportDialog(QDialog):
         self._show_state()
 
     def _stopped(self) -> None:
-        if self.plan is None:
-            self.reject()
-        else:
+        if self.plan is not None:
             self.choices = self.plan.choices
             self._show_plan()
 

@@ -170,11 +170,12 @@ def test_a_preview_is_shown_in_the_frames_size_and_gone_after_a_cancel(
     shown = page.view.shown()
     assert shown is not None and shown.shape == (request.size[1], request.size[0])
     assert shown[0, 0] == 77
+    assert page.view.caption.text().startswith("Making the ultrasound")
     page.job_bar.cancel_button.click()
     assert handle.cancel_calls == 1
     handle.cancelled.emit(None)
     handle.ended.emit()
-    assert same(page.view.shown(), real(page))
+    assert same(page.view.shown(), real(page)) and "real frame" in page.view.caption.text()
     assert not page.keep_button.isEnabled() and not page.job_bar.isVisible()
 
 
@@ -637,6 +638,18 @@ def test_a_preview_can_be_seen_large(
     window.close()
 
 
+def test_wide_previews_are_as_high_as_others(
+    page: SynthesisePage, fakes: list[tuple[Any, HandleFake]]
+) -> None:
+    strip = page.filmstrip
+    for width, height in ((800, 540), (1600, 540)):
+        page.batch.make()
+        fakes[-1][1].preview.emit(Preview(np.zeros((height, width), np.uint8), "a"))
+        (shown,) = strip.item(0).icon().availableSizes()
+        assert shown.height() == pytest.approx(strip.iconSize().height(), abs=1)
+        fakes[-1][1].ended.emit()
+
+
 def test_the_time_of_a_batch_is_told_by_the_last_picture(
     page: SynthesisePage, fakes: list[tuple[Any, HandleFake]]
 ) -> None:
@@ -656,7 +669,7 @@ def test_progress_says_how_long_and_waits_its_turn(
     assert "Waiting" in page.batch.job_bar.text()
     handle.started.emit()
     handle.progress.emit(Progress(3, 40, 130.0, "synthesising"))
-    assert page.batch.job_bar.text() == "synthesising 3 of 40 · 3 min left"
+    assert page.batch.job_bar.text() == "3 of 40 · 3 min left · synthesising"
     handle.finished.emit(SynthesizeResult((), 0.0, 1.0, None))
     handle.ended.emit()
     assert not page.batch.review_button.isVisible()

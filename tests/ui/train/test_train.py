@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel
 from pytestqt.qtbot import QtBot
 
 from fetalstudio.core.ellipse import Ellipse
@@ -407,6 +407,32 @@ def _choose(page: TrainPage, run_id: int) -> None:
     page.runs.setCurrentRow(rows.index(run_id))
 
 
+def test_nothing_comes_to_where_the_stop_button_was(
+    page: TrainPage, fakes: list[tuple[Any, HandleFake]], qtbot: QtBot
+) -> None:
+    page.start()
+    _, handle = fakes[0]
+    handle.started.emit()
+    stop = page.job_bar.cancel_button
+    at = stop.mapTo(page, stop.rect().center())
+    assert page.childAt(at) is stop
+    handle.failed.emit(Failed("Not enough memory.", "trace"))
+    handle.ended.emit()
+    qtbot.waitUntil(lambda: page.childAt(at) is not stop)
+    assert not isinstance(page.childAt(at), QAbstractButton)
+
+
+def test_the_values_of_an_epoch_take_one_line_in_a_small_window(
+    page: TrainPage, window: MainWindow
+) -> None:
+    window.resize(1366, 700)
+    page.curves.set_history([row(number, 0.98) for number in range(20)], best_epoch=10)
+    QApplication.processEvents()
+    shown = page.curves.findChild(QLabel)
+    assert "best: epoch 10" in shown.text()
+    assert shown.heightForWidth(shown.width()) == shown.heightForWidth(10_000)
+
+
 def test_a_failed_training_says_so_and_another_can_start(
     page: TrainPage, fakes: list[tuple[Any, HandleFake]]
 ) -> None:
@@ -630,7 +656,7 @@ def test_progress_of_the_training_is_told(
     _, handle = fakes[0]
     handle.started.emit()
     handle.progress.emit(Progress(2, 20, 44.0, "fine-tuning"))
-    assert page.job_bar.text() == "fine-tuning 2 of 20 · 44 s left"
+    assert page.job_bar.text() == "2 of 20 · 44 s left · fine-tuning"
 
 
 # -- recipes, and resuming ---------------------------------------------------------------------

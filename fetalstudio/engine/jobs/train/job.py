@@ -292,7 +292,8 @@ class _Training:
             overlay(e.image, self._predict(tuned, e).ellipse, e.ellipse)
             for e in self.validation[:4]
         ]
-        self.report(Preview(montage(shown, columns=2), f"validation frames, epoch {figures.epoch}"))
+        caption = f"validation frames, epoch {figures.epoch}"
+        self.report(Preview(montage(shown, columns=2), caption, stays=True))
 
     def _predict(self, tuned: Segmenter, example: LabelledFrame) -> Prediction:
         box = example.ellipse.box() if tuned.prompt == "box" else None

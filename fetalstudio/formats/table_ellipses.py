@@ -1,0 +1,151 @@
+"""Whether the ellipses of a table lie on the heads, or would if its numbers meant something else.
+
+A table may hold diameters under the names of semi-axes, and angles that count from another axis or
+the other way round. The ellipse of one frame does not show it, but those of several do: a skull is
+a bright ring.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from fetalstudio.core.bright_outline import fits_better
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.errors import InputError
+from fetalstudio.core.geometry import Size
+from fetalstudio.core.progress import NO_PROGRESS, Progress
+from fetalstudio.formats.doubts import NO_ANSWERS, Doubt, axes_doubt
+from fetalstudio.formats.ellipse_table import cannot_be_a_head
+from fetalstudio.formats.frame_columns import Axes, Lengths
+from fetalstudio.formats.frame_records import FrameRecord
+from fetalstudio.formats.outline_pictures import SAME_DICE
+from fetalstudio.formats.shown_ellipses import showing_files
+from fetalstudio.formats.table_meanings import AS_READ, MEANINGS
+
+_LOOKED_AT = 12
+"""Frames of a table."""
+_CLEAR, _CLEAR_OF_FEW, _FEW = 0.2, 0.3, 3
+"""From which on the pictures show a difference, as :func:`fits_better` counts it, on average; and
+with fewer than this many of them."""
+_SAME_HC = 0.01
+"""Relative difference between the circumference of an ellipse and the stated one."""
+
+
+def with_axes_doubts(
+    records: Sequence[FrameRecord], progress: Progress = NO_PROGRESS
+) -> tuple[FrameRecord, ...]:
+    """Doubt the ellipses of each table that do not lie on the heads, and those about which neither
+    the header nor the pictures say whether its lengths are semi-axes.
+
+    A few pictures of each table are decoded. Raises :class:`Stopped` if asked to.
+    """
+    tables: dict[Path, list[FrameRecord]] = defaultdict(list)
+    for record in records:
+        if record.axes is not None and record.ellipse is not None:
+            tables[record.axes.table].append(record)
+    doubts = {path: _doubt(of_table, progress) for path, of_table in tables.items()}
+    return tuple(_doubted(record, doubts) for record in records)
+
+
+def _doubted(record: FrameRecord, doubts: Mapping[Path, Doubt | None]) -> FrameRecord:
+    if record.axes is None or record.ellipse is None:
+        return record
+    doubt = doubts[record.axes.table]
+    return record if doubt is None else replace(record, doubts=(*record.doubts, doubt))
+
+
+def _doubt(records: Sequence[FrameRecord], progress: Progress) -> Doubt | None:
+    """The doubt about the ellipses of one table."""
+    axes = records[0].axes
+    assert axes is not None
+    size = "double" if axes.lengths is Lengths.DIAMETERS else "half"
+    names = [name for name in MEANINGS if name != AS_READ and _may_be(name, size)]
+    votes: dict[str, list[float]] = defaultdict(list)
+    seen = False
+    for number, record in enumerate(records[:: -(-len(records) // _LOOKED_AT)]):
+        progress.advance(number, _LOOKED_AT)
+        found = _votes(record, names)
+        seen = seen or bool(found)
+        for name, vote in found.items():
+            votes[name] += [] if vote is None else [vote]
+    if not seen:  # no picture, or no ellipse that could be a head: the import names these
+        return None
+    clear = {name: _CLEAR if len(v) >= _FEW else _CLEAR_OF_FEW for name, v in votes.items()}
+    means = {name: float(np.mean(v)) for name, v in votes.items() if v}
+    likely = min(means, key=lambda name: means[name], default=size)
+    if means and means[likely] <= -clear[likely]:
+        return axes_doubt(
+            f"{axes.table}: in the pictures, the skulls do not lie on the ellipses, but they would "
+            f"if {MEANINGS[likely].text}.",
+            _cure(axes),
+            list(dict.fromkeys((likely, size))),
+        )
+    if axes.lengths is Lengths.UNSAID and means.get(size, 0.0) < clear.get(size, _CLEAR):
+        one, other = map(repr, axes.headers)
+        return axes_doubt(
+            f"{axes.table} does not say whether {one} and {other} are semi-axes or diameters, and "
+            "the pictures do not show it either.",
+            _cure(axes),
+            [size],
+        )
+    return None
+
+
+def _may_be(name: str, size: str) -> bool:
+    return MEANINGS[name].scale in (1.0, MEANINGS[size].scale)
+
+
+def _cure(axes: Axes) -> str:
+    """What may be changed in the table instead."""
+    if axes.lengths is not Lengths.UNSAID:
+        return "Or correct the table."
+    return (
+        "Or call the columns semi_axis_a and semi_axis_b, or diameter_a and diameter_b, as they "
+        "are meant."
+    )
+
+
+def _votes(record: FrameRecord, names: Sequence[str]) -> dict[str, float | None]:
+    """How much better the ellipse fits its frame than with each of these meanings, as
+    :func:`fits_better` has it; empty where it cannot be used."""
+    ellipse = record.ellipse
+    assert ellipse is not None
+    try:
+        pixels = record.pixels()
+    except InputError:  # the import names it
+        return {}
+    size = pixels.shape[1], pixels.shape[0]
+    if record.ellipse_size not in (None, size) or cannot_be_a_head(ellipse, size):
+        return {}
+    others = [MEANINGS[name].of(ellipse) for name in names]
+    outlines = list(_other_outlines(record, size))
+    own = _agrees(record, outlines, ellipse)
+    stated = [int(own) - int(_agrees(record, outlines, other)) for other in others]
+    seen = fits_better(pixels, ellipse, others)
+    votes = (float(said) if said else vote for said, vote in zip(stated, seen, strict=True))
+    return dict(zip(names, votes, strict=True))
+
+
+def _agrees(record: FrameRecord, outlines: Sequence[Ellipse], ellipse: Ellipse) -> bool:
+    """Whether an ellipse is what else the source says of the head."""
+    if record.hc_mm is not None and record.calibration is not None:
+        around = record.calibration.to_mm(ellipse).perimeter
+        if abs(around - record.hc_mm) <= _SAME_HC * record.hc_mm:
+            return True
+    return any(ellipse.overlap(outline) >= SAME_DICE for outline in outlines)
+
+
+def _other_outlines(record: FrameRecord, size: Size) -> Iterator[Ellipse]:
+    """What other files than the table show."""
+    if record.drawn is not None:
+        yield record.drawn
+    for _, show in showing_files(replace(record, ellipse=None), NO_ANSWERS):
+        with contextlib.suppress(InputError):  # the import names it
+            if (shown := show(size)) is not None:
+                yield shown.ellipse

@@ -1,0 +1,52 @@
+"""What the numbers of an ellipse in a table may mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+
+from fetalstudio.core.ellipse import Ellipse
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """How an ellipse is meant that a table seems to give otherwise."""
+
+    scale: float = 1.0
+    """Times the semi-axes, 0.5 where the lengths are diameters, and 2 where they are none."""
+    turned: bool = False
+    """Whether the angle is that of the minor axis."""
+    mirrored: bool = False
+    """Whether the angle counts anticlockwise."""
+
+    def of(self, ellipse: Ellipse) -> Ellipse:
+        """The ellipse that is meant."""
+        angle = -ellipse.angle_deg if self.mirrored else ellipse.angle_deg
+        a, b = self.scale * ellipse.a, self.scale * ellipse.b
+        return Ellipse.of(ellipse.cx, ellipse.cy, a, b, angle + 90 * self.turned)
+
+    @property
+    def text(self) -> str:
+        """What a person reads, such as ``its lengths are diameters``."""
+        said = {0.5: ["its lengths are diameters"], 2.0: ["its lengths are semi-axes"]}
+        parts = said.get(self.scale, [])
+        if self.turned and self.mirrored:
+            parts = [*parts, "its angle counts anticlockwise from the vertical"]
+        elif self.turned:
+            parts = [*parts, "its angle is that of the minor axis"]
+        elif self.mirrored:
+            parts = [*parts, "its angle counts anticlockwise"]
+        return " and ".join(parts)
+
+
+def _meanings() -> Iterator[tuple[str, Meaning]]:
+    sizes = {"": 1.0, "half": 0.5, "double": 2.0}
+    for (size, scale), turned, mirrored in product(sizes.items(), (False, True), (False, True)):
+        words = (size, "turned" if turned else "", "mirrored" if mirrored else "")
+        yield "-".join(filter(None, words)) or AS_READ, Meaning(scale, turned, mirrored)
+
+
+AS_READ = "as-read"
+MEANINGS: Mapping[str, Meaning] = dict(_meanings())
+"""By the answers: ``as-read``, ``half``, ``turned-mirrored`` and so on."""

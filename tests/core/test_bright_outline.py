@@ -1,0 +1,53 @@
+"""Which of two ellipses lies on a bright ring."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from fetalstudio.core.bright_outline import fits_better
+from fetalstudio.core.ellipse import Ellipse
+
+HEAD = Ellipse(100.0, 80.0, 50.0, 36.0, 30.0)
+HALF = replace(HEAD, a=25.0, b=18.0)
+
+
+def ring(head: Ellipse) -> NDArray[np.uint8]:
+    grey = np.full((160, 200), 20, np.uint8)
+    points = np.round(head.contour(120) * 8).astype(np.int32)
+    cv2.polylines(grey, [points], True, 180, 3, cv2.LINE_AA, 3)
+    return grey
+
+
+def test_the_ellipse_on_the_ring_fits_better() -> None:
+    assert fits_better(ring(HEAD), HEAD, [HALF]) == [1.0]
+    assert fits_better(ring(HALF), HEAD, [HALF]) == [-1.0]
+
+
+def test_a_flat_picture_shows_nothing() -> None:
+    assert fits_better(np.full((160, 200), 20, np.uint8), HEAD, [HALF]) == [0.0]
+
+
+def test_contrast_and_brightness_of_the_picture_do_not_count() -> None:
+    faint = ring(HEAD) // 8 + np.uint8(100)
+    assert fits_better(faint, HEAD, [HALF]) == [1.0]
+
+
+def test_only_directions_in_which_the_outlines_differ_count() -> None:
+    turned = replace(HEAD, angle_deg=120.0)
+    (found,) = fits_better(ring(HEAD), HEAD, [turned])
+    assert found is not None and found > 0.8
+    alike = replace(HEAD, angle_deg=31.0)
+    circle = Ellipse(100.0, 80.0, 40.0, 40.0, 0.0)
+    assert fits_better(ring(HEAD), HEAD, [alike]) == [None]
+    assert fits_better(ring(circle), circle, [replace(circle, angle_deg=90.0)]) == [None]
+
+
+@pytest.mark.parametrize("scale", [3.0, 6.0])
+def test_what_lies_outside_the_picture_is_not_compared(scale: float) -> None:
+    outside = replace(HEAD, a=scale * HEAD.a, b=scale * HEAD.b)
+    assert fits_better(ring(HEAD), HEAD, [outside]) == [None]

@@ -1,0 +1,190 @@
+"""What the numbers of a table of ellipses mean is compared with the pictures, and asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.formats.doubts import Question
+from fetalstudio.formats.pictures import write_png
+from fetalstudio.project.import_choices import Choices
+from fetalstudio.project.import_plan import ImportPlan
+from fetalstudio.project.import_planner import plan_import
+from fetalstudio.project.project import Project
+from tests.named import import_named
+
+SIZE = (240, 180)
+HEADS = tuple(Ellipse(110.0 + 4 * i, 96.0 - 3 * i, 40.0, 30.0, 20.0 + 5 * i) for i in range(6))
+AXES = "name,cx,cy,a,b,angle_deg"
+SAID = "name,cx,cy,semi_axis_a,semi_axis_b,angle_deg"
+
+Given = Callable[[Ellipse], tuple[float, float, float]]
+"""How a table gives the axes and the angle of a head."""
+
+
+def right(head: Ellipse) -> tuple[float, float, float]:
+    return head.a, head.b, head.angle_deg
+
+
+def diameters(head: Ellipse) -> tuple[float, float, float]:
+    return 2 * head.a, 2 * head.b, head.angle_deg
+
+
+def turned(head: Ellipse) -> tuple[float, float, float]:
+    return head.a, head.b, head.angle_deg + 90
+
+
+def mirrored(head: Ellipse) -> tuple[float, float, float]:
+    return head.a, head.b, -head.angle_deg
+
+
+def by_scikit_image(head: Ellipse) -> tuple[float, float, float]:
+    return 2 * head.a, 2 * head.b, 90 - head.angle_deg
+
+
+def skull(head: Ellipse, seed: int) -> NDArray[np.uint8]:
+    """A bright ring in speckle, (H, W)."""
+    grey = np.random.default_rng(seed).rayleigh(25, SIZE[::-1]).clip(0, 255).astype(np.uint8)
+    points = np.round(head.contour(120) * 8).astype(np.int32)
+    cv2.polylines(grey, [points], True, 200, 3, cv2.LINE_AA, 3)
+    return grey
+
+
+def speckle(_head: Ellipse, seed: int) -> NDArray[np.uint8]:
+    return skull(Ellipse(-200.0, -200.0, 9.0, 9.0, 0.0), seed)
+
+
+def table_of(
+    folder: Path,
+    given: Given,
+    *,
+    header: str = AXES,
+    heads: Sequence[Ellipse] = HEADS,
+    shown: Callable[[Ellipse, int], NDArray[np.uint8]] = skull,
+    more: str = "",
+) -> Path:
+    """A folder of frames with the table of their ellipses."""
+    lines = [header]
+    for i, head in enumerate(heads):
+        write_png(folder / f"{i:03d}_HC.png", shown(head, i))
+        numbers = (head.cx, head.cy, *given(head))
+        lines.append(",".join([f"{i:03d}_HC.png", *(f"{n:.2f}" for n in numbers)]) + more)
+    (folder / "ellipses.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def asked(plan: ImportPlan) -> set[str]:
+    """The doubts about the tables, each once."""
+    doubts = (doubt for frame in plan.frames for doubt in plan.open_doubts(frame))
+    return {doubt.message for doubt in doubts if doubt.question is Question.AXES}
+
+
+def on_heads(project: Project, heads: Sequence[Ellipse] = HEADS) -> bool:
+    """Whether the project has these ellipses, and all are final."""
+    found = project.annotations.by_frame()
+    drawn = [found[frame.id] for frame in project.frames.all()]
+    return all(
+        a.state == "final" and a.ellipse is not None and a.ellipse.overlap(head) > 0.99
+        for a, head in zip(drawn, heads, strict=True)
+    )
+
+
+@pytest.mark.parametrize("header", [AXES, SAID])
+def test_a_table_whose_ellipses_lie_on_the_skulls_is_not_asked_about(
+    project: Project, tmp_path: Path, header: str
+) -> None:
+    assert import_named(project, table_of(tmp_path, right, header=header)).problems == ()
+    assert on_heads(project)
+
+
+@pytest.mark.parametrize(
+    ("given", "header", "said", "answer"),
+    [
+        (diameters, AXES, "its lengths are diameters", "half"),
+        (diameters, SAID, "its lengths are diameters", "half"),
+        (right, "name,cx,cy,diameter_a,diameter_b,angle_deg", "are semi-axes", "double"),
+        (turned, SAID, "its angle is that of the minor axis", "turned"),
+        (mirrored, AXES, "its angle counts anticlockwise", "mirrored"),
+        (by_scikit_image, AXES, "diameters and its angle counts", "half-turned-mirrored"),
+    ],
+)
+def test_numbers_that_mean_something_else_are_asked_about(
+    project: Project, tmp_path: Path, given: Given, header: str, said: str, answer: str
+) -> None:
+    source = table_of(tmp_path, given, header=header)
+    (message,) = asked(plan_import(project, source))
+    assert str(source / "ellipses.csv") in message and said in message
+    report = import_named(project, source)
+    assert report.in_doubt == len(HEADS) and "imported as proposals" in report.problems[0]
+    assert {a.state for a in project.annotations.by_frame().values()} == {"proposed"}
+    assert import_named(project, source, choices=Choices.of([("axes", answer, ())])).problems == ()
+    assert on_heads(project)
+
+
+def test_lengths_of_which_nothing_is_known_are_asked_about(
+    project: Project, tmp_path: Path
+) -> None:
+    source = table_of(tmp_path, right, shown=speckle)
+    (message,) = asked(plan_import(project, source))
+    assert "does not say whether 'a' and 'b' are semi-axes or diameters" in message
+    taken = plan_import(project, source, Choices.of([("axes", "as-read", ())]))
+    assert all(frame.ellipse and frame.certain for frame in taken.frames)
+    left = plan_import(project, source, Choices.of([("axes", "none", ())]))
+    assert not any(frame.ellipse for frame in left.frames)
+
+
+@pytest.mark.parametrize(
+    ("given", "header"),
+    [
+        (right, SAID),
+        (diameters, "name,cx,cy,major_axis_length,minor_axis_length,angle_deg"),
+        (diameters, "name,cx,cy,Diameter A,Diameter B,angle_deg"),
+    ],
+)
+def test_a_header_that_says_what_the_lengths_are_is_believed(
+    project: Project, tmp_path: Path, given: Given, header: str
+) -> None:
+    source = table_of(tmp_path, given, header=header, shown=speckle)
+    assert import_named(project, source).problems == ()
+    assert on_heads(project)
+
+
+def test_one_odd_frame_decides_nothing(project: Project, tmp_path: Path) -> None:
+    odd = replace(HEADS[0], a=2 * HEADS[0].a, b=2 * HEADS[0].b)
+    source = table_of(tmp_path, right)
+    write_png(source / "000_HC.png", skull(odd, 0))
+    assert asked(plan_import(project, source)) == set()
+
+
+def test_a_circumference_says_what_the_lengths_are(project: Project, tmp_path: Path) -> None:
+    around = HEADS[0].perimeter * 0.5
+    header = f"{AXES},pixel size(mm),head circumference (mm)"
+    more = f",0.5,{around:.2f}"
+    source = table_of(tmp_path / "right", right, header=header, shown=speckle, more=more)
+    assert asked(plan_import(project, source)) == set()
+    source = table_of(tmp_path / "wrong", diameters, header=header, shown=speckle, more=more)
+    (message,) = asked(plan_import(project, source))
+    assert "if its lengths are diameters" in message
+
+
+def test_a_mask_says_what_the_lengths_are(project: Project, tmp_path: Path) -> None:
+    source = table_of(tmp_path, right, shown=speckle)
+    for i, head in enumerate(HEADS):
+        write_png(source / f"{i:03d}_HC_mask.png", head.mask(SIZE) * np.uint8(255))
+    assert asked(plan_import(project, source)) == set()
+
+
+def test_of_semi_axes_and_diameters_together_none_is_taken(
+    project: Project, tmp_path: Path
+) -> None:
+    source = table_of(tmp_path, right, header="name,cx,cy,semi_axis_a,diameter_b,angle_deg")
+    (problem,) = import_named(project, source).problems
+    assert "it has only cx, cy, a, angle_deg" in problem
+    assert not project.annotations.by_frame()
