@@ -54,7 +54,7 @@ class JobHandle(Work, Generic[Result]):
     """
 
     preview = Signal(object)
-    """`Preview`, at most 20 a second; some are left out."""
+    """`Preview`; of those that do not stay, at most 20 a second, and some are left out."""
     epoch = Signal(object)
     """`Epoch`."""
     adapting = Signal(object)

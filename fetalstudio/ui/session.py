@@ -69,6 +69,8 @@ class Session(QObject):
     """Frames were added, amended or removed, or annotated many at once."""
     annotation_changed = Signal(str)
     """The ellipse on this frame (id) changed."""
+    imports_changed = Signal()
+    """An import began or ended; see :attr:`importing`."""
     pairs_changed = Signal()
     readings_changed = Signal()
     """Readings were made, taken back or merged."""
@@ -104,6 +106,8 @@ class Session(QObject):
         self._undo_index = 0
         self.undo_stack.indexChanged.connect(self._history_moved)
         self._held = contextlib.ExitStack()
+        self._imports: list[Path] = []
+        """The project of each import that waits or runs."""
         self._changes = 0
         self._displaced = False
         self._waiting = False
@@ -343,13 +347,27 @@ class Session(QObject):
         """Start an import; ``frames_changed`` follows when its frames are in the project."""
         handle = self.submit(request)
         handle.on_finished(self._frames_imported)
+        handle.ended.connect(lambda: self._import_ended(request.project))
+        self._imports.append(request.project)
+        self.imports_changed.emit()
         return handle
 
+    @property
+    def importing(self) -> bool:
+        """Whether frames are being imported into the open project."""
+        return any(map(self.is_open, self._imports))
+
+    def _import_ended(self, project: Path) -> None:
+        self._imports.remove(project)
+        self.imports_changed.emit()
+
     def _frames_imported(self, _result: object) -> None:
+        first = self._first_frame() if self.frame_id is None else None
+        # Before the pages are told, because one of them shows its first frame where there is none.
+        self.frame_id = self.frame_id or first
         self.frames_changed.emit()
-        first = self._first_frame()
-        if self.frame_id is None and first is not None:
-            self.select_frame(first)
+        if first is not None:
+            self.frame_selected.emit(first)
 
     def _first_frame(self) -> str | None:
         """The frame selected last in this project, else the first frame without an ellipse."""

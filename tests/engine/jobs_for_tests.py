@@ -70,6 +70,10 @@ class Flood(Ask):
     job = _job("flood")
 
 
+class Series(Ask):
+    job = _job("series")
+
+
 class Reuse(Ask):
     job = _job("reuse")
 
@@ -210,6 +214,12 @@ def flood(request: Flood, report: Report, cancelled: CancelCheck) -> float:
         report(Preview(np.full((540, 800), number % 256, np.uint8), str(number)))
         report(Progress(number + 1, request.value))
     return time.monotonic() - start
+
+
+def series(request: Series, report: Report, cancelled: CancelCheck) -> None:
+    """Reports ``value`` pictures that belong together, as fast as it can."""
+    for number in range(request.value):
+        report(Preview(np.full((54, 80), number, np.uint8), str(number), stays=True))
 
 
 def reuse(request: Reuse, report: Report, cancelled: CancelCheck) -> None:

@@ -200,6 +200,13 @@ def test_pictures_come_at_most_twenty_a_second(client: EngineClient, log: Log) -
         assert 3 <= sum(isinstance(event, kind) for event in log.of(number)) <= 24
 
 
+def test_each_picture_of_a_series_comes(client: EngineClient, log: Log) -> None:
+    number = client.submit(ask("series", 40))
+    log.until_final(number)
+    previews = [event for event in log.of(number) if isinstance(event, Preview)]
+    assert [preview.caption for preview in previews] == [str(n) for n in range(40)]
+
+
 def test_a_reported_array_may_be_used_again(client: EngineClient, log: Log) -> None:
     number = client.submit(ask("reuse", 100))
     log.until_final(number)

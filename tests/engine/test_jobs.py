@@ -179,6 +179,8 @@ def test_a_cancelled_batch_keeps_the_pairs_that_are_done(sample_project: Project
         )
     kept = sample_project.pairs.all()
     assert 4 <= len(kept) < 12
+    shown = [e for e in heard if isinstance(e, Preview)]
+    assert [e.stays for e in shown] == [True] * len(kept), "each pair is to be seen"
     assert set(stopped.value.result.pair_ids) == {p.id for p in kept}
 
 

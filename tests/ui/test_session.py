@@ -12,6 +12,7 @@ from pytestqt.qtbot import QtBot
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.statistics import FEW_SUBJECTS
+from fetalstudio.engine.jobs.import_frames.request import ImportRequest
 from fetalstudio.engine.jobs.train.data import select_training_data
 from fetalstudio.engine.models.seen import seen_by_named
 from fetalstudio.formats.subjects import subject_of
@@ -21,6 +22,7 @@ from fetalstudio.ui.commands import AdoptModel, ReviewPair, SetEllipse
 from fetalstudio.ui.job_runner import Engine
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.settings import RECENT, Settings
+from fetalstudio.ui.window.main_window import MainWindow
 from tests.engine.jobs_for_tests import ask
 
 DRAWN = Ellipse(300, 200, 120, 90, 30)
@@ -216,6 +218,17 @@ def test_the_first_start_makes_the_sample_project_and_later_ones_open_it(
     session.close_project()
     assert session.open_sample_project() is None
     assert len(session.open.frames.all()) == 24 + 36
+
+
+def test_annotate_opens_on_the_first_frame_to_draw_of_a_first_import(
+    session: Session, window: MainWindow, samples: Path, tmp_path: Path, qtbot: QtBot
+) -> None:
+    session.new_project(tmp_path / "new")
+    window.page("annotate")  # already there, and told of the frames first
+    handle = session.import_frames(ImportRequest(session.open.path, samples, "hc18", "HC18"))
+    with qtbot.waitSignal(handle.ended):
+        pass
+    assert session.frame_id == unannotated(session) != session.open.frames.all()[0].id
 
 
 def test_a_first_training_on_the_second_sample_cohort_can_be_judged(

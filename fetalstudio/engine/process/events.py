@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +22,17 @@ class RunKey:
 class Event:
     """What all events have in common."""
 
-    droppable: ClassVar[bool] = False
-    """Whether a newer event of the same kind and job makes this one worthless. Of such events only
-    the newest is kept where they come faster than they are read; all others always arrive."""
     run: RunKey | None = None
     """The run that the event belongs to; None if the job has no run, or none yet."""
+
+    @property
+    def droppable(self) -> bool:
+        """Whether a newer event of the same kind and job makes this one worthless.
+
+        Of such events only the newest is kept where they come faster than they are read; all
+        others always arrive.
+        """
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +47,31 @@ class Started(Event):
 class Progress(Event):
     """``done`` of ``total`` steps; ``eta_s`` is the estimated time left, None while unknown."""
 
-    droppable: ClassVar[bool] = True
     done: int
     total: int
     eta_s: float | None = None
     note: str = ""
+
+    @property
+    def droppable(self) -> bool:
+        """Only the newest counts."""
+        return True
 
 
 @dataclass(frozen=True, slots=True)
 class Preview(Event):
     """An image of the work so far, (H, W) or (H, W, 3) uint8."""
 
-    droppable: ClassVar[bool] = True
     image: NDArray[np.uint8]
     caption: str = ""
+    stays: bool = False
+    """Whether it is one of a series that is shown whole, such as the pairs of a batch. Otherwise
+    a newer one takes its place."""
+
+    @property
+    def droppable(self) -> bool:
+        """Unless it stays."""
+        return not self.stays
 
 
 @dataclass(frozen=True, slots=True)

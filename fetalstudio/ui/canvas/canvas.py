@@ -171,6 +171,16 @@ class FrameCanvas(FrameView):
         drawing = self._draft is not None and self._tool is not Tool.RULER
         return self._draft.shape if self._draft is not None and drawing else self._shape
 
+    def _live_style(self, shape: Shape) -> EllipseStyle:
+        """The style of the shape on screen.
+
+        What a person draws or changes is no longer the proposal that the style may speak of.
+        """
+        dragged = self._drag is not None and self._drag.shape is not shape
+        if dragged or self._key_edits.isActive() or shape is not self._shape:
+            return EllipseStyle(self._style.colour)
+        return self._style
+
     # -- tools and edits --------------------------------------------------------------------
 
     @property
@@ -431,7 +441,7 @@ class FrameCanvas(FrameView):
             of = Shape.of(self._ellipse)
             overlay.paint_spread(painter, of, self._spread, self._view, colour)
         if shape is not None:
-            overlay.paint_ellipse(painter, shape, self._view, self._style)
+            overlay.paint_ellipse(painter, shape, self._view, self._live_style(shape))
         if self._drag is not None and shape is not None:
             overlay.paint_axes(painter, shape, self._view, colour)
         elif shape is not None and self._draft is None and self._editable:

@@ -24,6 +24,8 @@ KEPT = 24
 """Older images are dropped, so that a long batch does not fill the memory."""
 LARGE = (1200, 800)
 """Largest size of an enlarged image, (width, height) in px."""
+_NARROWEST, _WIDEST = 1.5, 3.0
+"""Width of an image in the row in heights: a caption needs some room, and other images too."""
 
 
 class Filmstrip(QListWidget):
@@ -38,7 +40,7 @@ class Filmstrip(QListWidget):
         self.setMovement(QListView.Movement.Static)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.setSelectionMode(QListWidget.SelectionMode.NoSelection)
-        self.setIconSize(QSize(round(height * 1.5), height))
+        self._height = height
         self.setSpacing(2)
         self.setFixedHeight(height + 44)
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -48,6 +50,8 @@ class Filmstrip(QListWidget):
 
     def add(self, image: NDArray[np.uint8], caption: str = "") -> None:
         """Append an image, (H, W) or (H, W, 3) uint8, and scroll to it."""
+        if not self._images:
+            self._fit(image)
         size = self.iconSize()
         if len(self._images) == KEPT:
             self.takeItem(0)
@@ -58,6 +62,11 @@ class Filmstrip(QListWidget):
         self.addItem(item)
         self.show()
         self.scrollToItem(item)
+
+    def _fit(self, image: NDArray[np.uint8]) -> None:
+        """Give wide images, such as a row of frames, the whole height too."""
+        aspect = min(max(image.shape[1] / image.shape[0], _NARROWEST), _WIDEST)
+        self.setIconSize(QSize(round(self._height * aspect), self._height))
 
     def _enlarge(self, index: int, caption: str) -> None:
         window = QDialog(self)

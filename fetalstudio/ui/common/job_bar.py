@@ -71,10 +71,11 @@ class JobBar(QWidget):
         # Until a first step is done, which may take long, the bar moves.
         self._bar.setRange(0, max(progress.total, 1) if progress.done else 0)
         self._bar.setValue(progress.done)
-        parts = [f"{progress.note} {progress.done} of {progress.total}".strip()]
+        parts = [f"{progress.done} of {progress.total}"]
         if progress.eta_s is not None and progress.done < progress.total:
             parts.append(f"{format_duration(progress.eta_s)} left")
-        self._text.setText(" · ".join(parts))
+        # The note comes last, where a narrow panel cuts the text short.
+        self._text.setText(" · ".join(part for part in (*parts, progress.note) if part))
 
     def _cancel(self) -> None:
         if self._handle is not None:

@@ -142,6 +142,7 @@ class ImportDialog(QDialog):
         self.accept_button.setDefault(True)
         foot.addWidget(buttons)
         layout.addLayout(foot)
+        self.field.setFocus()  # of a widget outside the dialog it would be lost
 
     def _build_head(self, title: str, folder: Path, cohorts: list[str]) -> QHBoxLayout:
         head = QHBoxLayout()
@@ -188,7 +189,6 @@ class ImportDialog(QDialog):
         edit = self.field.lineEdit()
         if edit is not None:
             edit.selectAll()
-        self.field.setFocus()
         head.addWidget(self.field)
         return head
 
@@ -274,6 +274,7 @@ class ImportDialog(QDialog):
         self.plan, self._confirmed = plan, False
         self._show_plan()
         if first:
+            self.table.fit_columns()
             self.body.setCurrentWidget(self.splitter)
             nobody_enters_a_cohort = self.cohort == self.field.itemText(0)
             if self.model.counts()[Kind.DOUBTS] and nobody_enters_a_cohort:
@@ -306,6 +307,8 @@ class ImportDialog(QDialog):
         self.next_button.setVisible(doubts > 0)
         self.hint.setVisible(doubts > 0)
         plan = self.plan
+        # To stop the first look is to cancel the import, for which there is a button already.
+        self.bar.cancel_button.setVisible(plan is not None)
         self.accept_button.setText("Import the safe part" if doubts else "Import")
         current = plan is not None and plan.choices == self.choices and not self._confirmed
         some = plan is not None and any(frame.frame_id for frame in plan.frames)
@@ -330,9 +333,7 @@ class ImportDialog(QDialog):
         self._show_state()
 
     def _stopped(self) -> None:
-        if self.plan is None:
-            self.reject()
-        else:
+        if self.plan is not None:
             self.choices = self.plan.choices
             self._show_plan()
 

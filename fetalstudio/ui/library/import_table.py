@@ -48,7 +48,9 @@ _THUMBNAIL = Qt.ItemDataRole.UserRole + 1
 _THUMBNAIL_SIZE = QSize(84, 56)
 _ROW_HEIGHT = 64
 _COLUMNS = ("File", "Taken for", "Subject", "Ellipse", "mm per px", "In doubt")
-_WIDTHS = (240, 92, 76, 76, 104)
+_WIDTHS = ((220, 360), (84, 84), (76, 168), (76, 76), (90, 140))
+"""Least and most of each column but the last, which takes the rest, in px."""
+_CELL_MARGIN = 24
 _NUMBERS = re.compile(r"(\d+)")
 
 Index = QModelIndex | QPersistentModelIndex
@@ -209,14 +211,21 @@ class ImportTable(QTableView):
         header.setSortIndicatorClearable(True)
         header.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
         self.setSortingEnabled(True)
-        for column, width in enumerate(_WIDTHS):
-            self.setColumnWidth(column, width)
         header.setStretchLastSection(True)
         header.setMinimumSectionSize(64)
         # What was selected and is still shown is selected again.
         self._kept: tuple[list[Row], int] = ([], 0)
         model.modelAboutToBeReset.connect(self._keep)
         model.modelReset.connect(self._restore)
+
+    def fit_columns(self) -> None:
+        """Make the columns as wide as what is in them, within bounds."""
+        rows = [self._model.row(place) for place in range(self._model.rowCount())]
+        for column, (least, most) in enumerate(_WIDTHS):
+            longest = max((_text(row, column) for row in rows), key=len, default="")
+            beside = _CELL_MARGIN + (0 if column else _THUMBNAIL_SIZE.width())
+            needed = self.fontMetrics().horizontalAdvance(longest) + beside
+            self.setColumnWidth(column, min(max(needed, least), most))
 
     def selected(self) -> list[Row]:
         """The selected rows, the current one first."""

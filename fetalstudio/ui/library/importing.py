@@ -221,15 +221,20 @@ class ImportFlow(QObject):
 
     def _ask_labels(self, doubtful: Mapping[str, str], again: Callable[[], None]) -> None:
         """Ask whether labels that were left out are to be imported after all."""
-        found = "; ".join(f"one of {name!r} looks like {what}" for name, what in doubtful.items())
+        found = "; ".join(
+            f"a value of {name!r} looks like {what}" for name, what in doubtful.items()
+        )
+        names = " and ".join(map(repr, doubtful))
+        one = len(doubtful) == 1
         box = self._question(
             "Labels were left out",
-            f"The labels {' and '.join(map(repr, doubtful))} were left out.",
+            f"The label {names} was left out." if one else f"The labels {names} were left out.",
             f"{found[0].upper()}{found[1:]}. Labels are written to reports and exports. Import "
-            "them if they say nothing about who a patient is.",
+            f"{'it if it says' if one else 'them if they say'} nothing about who a patient is.",
         )
-        add = box.addButton("Import them", QMessageBox.ButtonRole.AcceptRole)
-        leave = box.addButton("Leave them out", QMessageBox.ButtonRole.RejectRole)
+        it = "it" if one else "them"
+        add = box.addButton(f"Import {it}", QMessageBox.ButtonRole.AcceptRole)
+        leave = box.addButton(f"Leave {it} out", QMessageBox.ButtonRole.RejectRole)
         box.setDefaultButton(leave)
         # The frames are there already; the import adds the labels.
         add.clicked.connect(lambda _checked: again())

@@ -190,6 +190,7 @@ class LibraryPage(QWidget):
         session = self.session
         session.project_changed.connect(self._project_changed)
         session.frames_changed.connect(self.reload)
+        session.imports_changed.connect(self._show_counts)
         session.annotation_changed.connect(self._annotation_changed)
         session.frame_selected.connect(self._frame_selected)
 
@@ -239,7 +240,8 @@ class LibraryPage(QWidget):
         counts = self.model.counts()
         total = sum(counts.values())
         self.filters.show_counts(counts)
-        self.todo.setText(what_is_left(counts))
+        arriving = not total and self.session.importing
+        self.todo.setText("Importing frames" if arriving else what_is_left(counts))
         undecided = counts["none"] + counts["proposed"]
         self.propose_button.setEnabled(undecided > 0 and not self.proposing.busy)
         self.next_button.setEnabled(total > counts["final"])
@@ -258,6 +260,12 @@ class LibraryPage(QWidget):
         elif self.model.frames:
             self.empty.say(
                 "No frame matches", "Other frames are hidden by the filters.", "Show all"
+            )
+        elif self.session.importing:
+            self.empty.say(
+                "Importing frames",
+                "They are shown here as soon as all of them have been read. The bar at the bottom "
+                "shows how far the import is, and can cancel it.",
             )
         else:
             self.empty.say(

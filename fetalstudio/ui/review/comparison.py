@@ -56,10 +56,12 @@ class Comparison(QWidget):
             return
         frame = project.frames.find_real(str(start))
         if frame is None:
-            self.nearest.show_frame(None, otherwise=f"Frame {start}\nis not in this project")
+            model = pair.provenance.get("synthesizer", "the synthesizer")
+            text = f"Not shown: {model} learnt from a frame that this project does not have."
+            self.nearest.show_frame(None, otherwise=text)
         else:
             self._show(self.nearest, project, frame)
-        name = frame.name if frame is not None else f"frame {str(start)[:8]}"
+        name = frame.name if frame is not None else f"Frame {str(start)[:8]}"
         if is_copy(pair.quality, threshold):
             text = f"{name}: similarity {similarity:.3f}, above {threshold:.3f}: a copy"
         else:

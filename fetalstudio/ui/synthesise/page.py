@@ -412,7 +412,9 @@ class SynthesisePage(QWidget):
         """Update the caption and the buttons."""
         sample, stale = self._sample, self.stale
         self.controls.warn(has_ellipse=self._frame is None or self._own_ellipse() is not None)
-        if sample is None:
+        if sample is None and self.sampler.busy:
+            self.view.say("Making the ultrasound of the ellipse.")
+        elif sample is None:
             name = self._frame.name if self._frame is not None else ""
             self.view.say(f"{name}: real frame. Press G to make the ultrasound of the ellipse.")
         elif stale and not self.sampler.busy:

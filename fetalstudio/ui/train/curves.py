@@ -9,7 +9,7 @@ import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QEvent, QObject, QPointF, Qt
 from PySide6.QtGui import QKeySequence
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QLabel, QToolButton, QVBoxLayout, QWidget
 
 from fetalstudio.engine.process.events import Epoch
 from fetalstudio.ui import theme
@@ -37,12 +37,13 @@ class TrainingCurves(QWidget):
         self._readout = QLabel()
         self._readout.setTextFormat(Qt.TextFormat.RichText)
         self._readout.setWordWrap(True)
-        self._log = QToolButton()
-        self._log.setText("Log scale")
-        self._log.setCheckable(True)
-        self._log.setShortcut(QKeySequence("Ctrl+L"))
-        self._log.setToolTip("Show the losses on a logarithmic scale (Ctrl+L)")
-        self._log.toggled.connect(self._show)
+        self.log_button = QToolButton(self)
+        """Switches the loss axis. The page has it beside its title, where it never moves."""
+        self.log_button.setText("Log scale")
+        self.log_button.setCheckable(True)
+        self.log_button.setShortcut(QKeySequence("Ctrl+L"))
+        self.log_button.setToolTip("Show the losses on a logarithmic scale (Ctrl+L)")
+        self.log_button.toggled.connect(self._show)
 
         self.loss_plot = step_plot("Loss")
         self.dice_plot = step_plot("Dice")
@@ -61,13 +62,10 @@ class TrainingCurves(QWidget):
             plot.scene().sigMouseMoved.connect(lambda at, plot=plot: self._hover(plot, at))
             plot.viewport().installEventFilter(self)
 
-        header = QHBoxLayout()
-        header.addWidget(self._readout, 1)
-        header.addWidget(self._log)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(theme.SPACE)
-        layout.addLayout(header)
+        layout.addWidget(self._readout)
         layout.addWidget(self.loss_plot, 3)
         layout.addWidget(self.dice_plot, 2)
         self._show()
@@ -121,7 +119,7 @@ class TrainingCurves(QWidget):
 
     def set_logarithmic(self, on: bool) -> None:
         """Switch the loss axis."""
-        self._log.setChecked(on)
+        self.log_button.setChecked(on)
 
     # -- drawing ------------------------------------------------------------------------------
 
@@ -132,8 +130,10 @@ class TrainingCurves(QWidget):
         epochs = self._column("epoch")
         train, validation = self._column("train_loss"), self._column("validation_loss")
         dice = self._column("validation_dice")
-        log = self._log.isChecked()
+        log = self.log_button.isChecked()
         self.loss_plot.setLogMode(y=log)
+        for plot in (self.loss_plot, self.dice_plot):  # without values, numbers would mean nothing
+            plot.getAxis("left").setStyle(showValues=bool(self._rows))
         for curve, values in (
             (self._train, train),
             (self._validation, validation),

@@ -106,8 +106,11 @@ class TrainPage(QWidget):
         stage = QVBoxLayout()
         stage.setContentsMargins(theme.SPACE, 2 * theme.SPACE, theme.SPACE, theme.SPACE)
         stage.setSpacing(theme.SPACE)
-        for widget in (self.title, self.job_bar):
-            stage.addWidget(widget)
+        head = QHBoxLayout()
+        head.addWidget(self.title, 1)
+        head.addWidget(self.curves.log_button)
+        stage.addLayout(head)
+        stage.addWidget(self.job_bar)
         stage.addWidget(self.curves, 1)
         stage.addWidget(self.filmstrip)
         return stage

@@ -25,6 +25,9 @@ from fetalstudio.ui import theme
 from fetalstudio.ui.common.ask_dialog import AskDialog
 from fetalstudio.ui.common.cohort_box import ALL_COHORTS
 from fetalstudio.ui.session import Session
+from fetalstudio.ui.settings import Settings
+
+_FORMAT_KEY = "export/format"
 
 
 class ExportDialog(AskDialog):
@@ -34,11 +37,13 @@ class ExportDialog(AskDialog):
         self,
         project: Path,
         cohorts: list[str],
+        settings: Settings,
         parent: QWidget | None,
         *,
         differing: Sequence[str] = (),
     ) -> None:
-        """``differing``: sentences on cohorts that are drawn differently."""
+        """``settings`` remember the format; ``differing``: sentences on cohorts that are drawn
+        differently."""
         super().__init__("Export a data set", "Export", parent)
         self._project = project
         self.explain(
@@ -49,6 +54,9 @@ class ExportDialog(AskDialog):
         self.format = self.add_choice("Format")
         for key, format in EXPORTS.items():
             self.format.addItem(format.title, key)
+        used = self.format.findData(settings.get(_FORMAT_KEY, ""))
+        self.format.setCurrentIndex(max(0, used))
+        self.accepted.connect(lambda: settings.set(_FORMAT_KEY, self.format.currentData()))
         self.format.currentIndexChanged.connect(self._suggest_folder)
         self.lost = theme.style(QLabel(), "dim")
         self.lost.setWordWrap(True)
@@ -138,7 +146,8 @@ class ExportFlow(QObject):
             self.session.message.emit("Open a project first: there is nothing to export.", "info")
             return
         cohorts, differing = project.frames.cohorts(), apart(kept_conventions(project))
-        dialog = ExportDialog(project.path, cohorts, self._window, differing=differing)
+        settings = self.session.settings
+        dialog = ExportDialog(project.path, cohorts, settings, self._window, differing=differing)
         dialog.accepted.connect(lambda: self._start(dialog))
         dialog.open()
 

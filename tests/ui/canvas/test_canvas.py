@@ -655,6 +655,28 @@ def test_the_ellipse_is_painted_on_bright_and_dark_and_h_hides_it(
         assert differs()
 
 
+@pytest.mark.parametrize("by", ["mouse", "keys", "drawing"])
+def test_what_a_person_changes_no_longer_looks_like_a_proposal(
+    canvas: FrameCanvas, by: str
+) -> None:
+    colour = theme.STATE_COLOURS["proposed"]
+    canvas.set_style(EllipseStyle(colour, dashed=True, label="unsure, 88 %"))
+    hand = Hand(canvas)
+    if by == "keys":
+        QTest.keyClick(canvas, Qt.Key.Key_Right, SHIFT)
+    elif by == "mouse":
+        x, y = hand.handle(Handle.CENTRE)
+        hand.press((x, y))
+        hand.move((x + 20, y + 10))
+    else:
+        canvas.set_tool(Tool.BOX)
+        hand.press((200, 150))
+        hand.move((500, 400))
+    shown = canvas.grab().toImage()
+    canvas.set_style(EllipseStyle(colour))
+    assert canvas.grab().toImage() == shown, "neither dashes nor label"
+
+
 def test_a_proposal_is_dashed_with_its_label(canvas: FrameCanvas) -> None:
     solid = canvas.grab().toImage()
     canvas.set_style(EllipseStyle(theme.STATE_COLOURS["proposed"], dashed=True, label="93 %"))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QComboBox, QLabel, QMessageBox, QPushButton
 from pytestqt.qtbot import QtBot
 from shiboken6 import isValid
@@ -110,6 +111,23 @@ def shown(dialog: ImportDialog) -> list[str]:
 
 
 # -- what is shown ---------------------------------------------------------------------------
+
+
+def test_columns_are_as_wide_as_names_that_differ_in_the_middle(
+    open_dialog: Open, tmp_path: Path, qtbot: QtBot
+) -> None:
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    for number in (1, 2):
+        write_png(folder / f"patient00{number}_GHA_plane1.png", texture(number))
+    dialog = open_dialog(folder)
+    planned(qtbot, dialog)
+    metrics = dialog.table.fontMetrics()
+    for column, spared in ((0, 84 + 16 + 6), (2, 2 * 3)):
+        said = dialog.model.index(0, column).data()
+        assert "patient00" in said
+        assert metrics.horizontalAdvance(said) <= dialog.table.columnWidth(column) - spared
+    dialog.reject()
 
 
 def test_every_file_is_a_row_and_the_first_one_in_doubt_is_selected(dialog: ImportDialog) -> None:
@@ -338,13 +356,26 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> type[Slow]:
     return Slow
 
 
+def test_the_dialog_opens_on_the_cohort(
+    open_dialog: Open, source: Path, slow: type[Slow], qtbot: QtBot
+) -> None:
+    dialog = open_dialog(source)
+    with qtbot.waitActive(dialog):
+        dialog.activateWindow()
+    QTest.keyClicks(dialog.focusWidget(), "Nijmegen")
+    assert dialog.cohort == "Nijmegen" and not dialog.keep_names.isChecked()
+    dialog.reject()
+
+
 def test_planning_says_how_far_it_is_and_stops(
     open_dialog: Open, source: Path, slow: type[Slow], qtbot: QtBot
 ) -> None:
     dialog = open_dialog(source)
     qtbot.waitUntil(lambda: "1 of 4" in dialog.bar.text())
     assert "left" in dialog.bar.text() and not dialog.accept_button.isEnabled()
-    qtbot.mouseClick(dialog.bar.cancel_button, Qt.MouseButton.LeftButton)
+    shown = [b.text() for b in dialog.findChildren(QPushButton) if b.isVisible()]
+    assert "Cancel" in shown and "Stop" not in shown, "there is nothing else to stop"
+    dialog.reject()
     qtbot.waitUntil(lambda: not (isValid(dialog) and dialog.isVisible()))
 
 

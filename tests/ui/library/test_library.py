@@ -17,6 +17,7 @@ from pytestqt.qtbot import QtBot
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
 from fetalstudio.engine.cohort_split import labelled_frames
+from fetalstudio.engine.jobs.import_frames.request import ImportRequest
 from fetalstudio.engine.jobs.measure_conventions.request import MeasureConventionsRequest
 from fetalstudio.project.importers import ImportReport
 from fetalstudio.project.project import Project
@@ -278,7 +279,11 @@ def few_drawn(sample_project: Project) -> None:
 
 
 def test_proposals_for_all_wait_for_a_person(
-    few_drawn: None, library: LibraryPage, window: MainWindow, qtbot: QtBot
+    few_drawn: None,
+    library: LibraryPage,
+    window: MainWindow,
+    qtbot: QtBot,
+    forked_engine: None,
 ) -> None:
     session = library.session
     with qtbot.waitSignal(session.frames_changed, timeout=120_000):
@@ -295,7 +300,11 @@ def test_proposals_for_all_wait_for_a_person(
 
 
 def test_how_a_cohort_is_drawn_is_said_once_it_was_measured(
-    few_drawn: None, library: LibraryPage, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+    few_drawn: None,
+    library: LibraryPage,
+    qtbot: QtBot,
+    monkeypatch: pytest.MonkeyPatch,
+    forked_engine: None,
 ) -> None:
     """Nothing is measured by itself: the window would wait for a segmenter."""
     shown = library.convention
@@ -373,7 +382,7 @@ def test_a_cancelled_proposal_leaves_the_page_ready(
 
 
 def test_p_never_touches_what_a_person_drew(
-    library: LibraryPage, window: MainWindow, qtbot: QtBot
+    library: LibraryPage, window: MainWindow, qtbot: QtBot, forked_engine: None
 ) -> None:
     library.session.settings.follow_convention = False  # which would be measured first
     click(qtbot, library, "011_HC")
@@ -422,6 +431,33 @@ def drop(window: MainWindow, *paths: Path) -> None:
     assert window.library.drop_hint.isVisible()
     QApplication.sendEvent(window, QDropEvent(at, copy, data, left, plain))
     assert not window.library.drop_hint.isVisible()
+
+
+def test_an_import_under_way_is_not_called_empty(
+    session: Session, window: MainWindow, samples: Path, tmp_path: Path, qtbot: QtBot
+) -> None:
+    session.new_project(tmp_path / "new")
+    library = window.library
+    assert "No frames yet" in library.empty.text()
+    handle = session.import_frames(ImportRequest(session.open.path, samples))
+    assert library.empty.text().startswith("Importing frames")
+    assert library.todo.text() == "Importing frames" and library.empty.button.isHidden()
+    handle.cancel()
+    with qtbot.waitSignal(handle.ended):
+        pass
+    assert "No frames yet" in library.empty.text() and not library.empty.button.isHidden()
+
+
+def test_an_import_into_another_project_is_not_this_ones(
+    session: Session, window: MainWindow, samples: Path, tmp_path: Path, qtbot: QtBot
+) -> None:
+    session.new_project(tmp_path / "first")
+    handle = session.import_frames(ImportRequest(session.open.path, samples))
+    session.new_project(tmp_path / "second")
+    assert "No frames yet" in window.library.empty.text()
+    handle.cancel()
+    with qtbot.waitSignal(handle.ended):
+        pass
 
 
 def test_a_dropped_folder_is_imported_as_the_cohort_that_is_entered(
@@ -819,7 +855,7 @@ def test_names_are_neutral_and_doubtful_texts_are_asked_about(
     assert [frame.name for frame in session.open.frames.all()] == ["frame-00001", "frame-00002"]
     assert not any(frame.labels for frame in session.open.frames.all())
     (box,) = window.findChildren(QMessageBox)
-    assert box.text() == "The labels 'site' were left out."
+    assert box.text() == "The label 'site' was left out."
     assert box.informativeText().startswith("One of 'site' looks like a person's name.")
     add = next(button for button in box.buttons() if button.text() == "Import them")
     with qtbot.waitSignal(session.frames_changed, timeout=60_000):

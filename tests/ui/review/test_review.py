@@ -363,12 +363,17 @@ def test_a_training_frame_that_is_not_in_the_project_is_named(
         cohort="synthetic",
         calibration=None,
         quality={"dice": 0.5, "hc_difference": 0.0, "edge": 0.9, "similarity": 0.6},
-        provenance={"nearest_frame": "0123456789abcdef", "copy_threshold": 0.75},
+        provenance={
+            "synthesizer": "compact",
+            "nearest_frame": "0123456789abcdef",
+            "copy_threshold": 0.75,
+        },
     )
     page.refresh(pair.id)
     assert page.comparison.nearest.image is None
-    assert "0123456789abcdef" in page.comparison.nearest.text()
-    assert "not in this project" in page.comparison.nearest.text()
+    said = page.comparison.nearest.text()
+    assert said == "Not shown: compact learnt from a frame that this project does not have."
+    assert page.comparison.nearest_label.text().startswith("Frame 01234567: similarity 0.600")
 
 
 def test_the_filters_show_what_was_decided_and_it_can_be_decided_again(

@@ -150,7 +150,7 @@ def test_g_makes_the_picture_with_previews_and_measures_it(
     page.canvas.setFocus()
     qtbot.keyClick(page.canvas, Qt.Key.Key_G)
     assert page.job_bar.isVisible()
-    qtbot.waitUntil(lambda: not page.sampler.busy, timeout=20_000)
+    qtbot.waitUntil(lambda: not page.sampler.busy)
     (request,) = requests
     assert request.ellipse == page.canvas.ellipse() and request.steps is None
     assert same(request.reference, real(page)) and request.previews
@@ -170,11 +170,12 @@ def test_a_preview_is_shown_in_the_frames_size_and_gone_after_a_cancel(
     shown = page.view.shown()
     assert shown is not None and shown.shape == (request.size[1], request.size[0])
     assert shown[0, 0] == 77
+    assert page.view.caption.text().startswith("Making the ultrasound")
     page.job_bar.cancel_button.click()
     assert handle.cancel_calls == 1
     handle.cancelled.emit(None)
     handle.ended.emit()
-    assert same(page.view.shown(), real(page))
+    assert same(page.view.shown(), real(page)) and "real frame" in page.view.caption.text()
     assert not page.keep_button.isEnabled() and not page.job_bar.isVisible()
 
 
@@ -183,7 +184,7 @@ def test_cancel_stops_the_engines_job(
 ) -> None:
     page.controls.steps_box.setValue(50)
     page.synthesise()
-    with qtbot.waitSignal(page.sampler.preview, timeout=20_000):
+    with qtbot.waitSignal(page.sampler.preview):
         pass
     qtbot.mouseClick(page.job_bar.cancel_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: not page.sampler.busy)
@@ -194,7 +195,7 @@ def test_a_failure_is_shown_and_the_next_picture_works(
     qtbot: QtBot, page: SynthesisePage, requests: list[Any]
 ) -> None:
     page.controls.seed_box.setValue(13)
-    with qtbot.waitSignal(page.session.failure, timeout=20_000) as said:
+    with qtbot.waitSignal(page.session.failure) as said:
         page.synthesise()
     assert said.args == ["There is no seed 13. Take another one.", ""]
     page.controls.seed_box.setValue(14)
@@ -251,7 +252,7 @@ def test_a_drag_shows_drafts_and_rest_brings_the_full_picture(
     qtbot: QtBot, page: SynthesisePage, requests: list[Any]
 ) -> None:
     page.synthesise()
-    qtbot.waitUntil(lambda: not page.sampler.busy, timeout=20_000)
+    qtbot.waitUntil(lambda: not page.sampler.busy)
     ellipse = page.canvas.ellipse()
     assert ellipse is not None
     start = QPointF(*page.canvas.view.to_screen((ellipse.cx, ellipse.cy))).toPoint()
@@ -264,7 +265,7 @@ def test_a_drag_shows_drafts_and_rest_brings_the_full_picture(
     moved = page.canvas.ellipse()
     assert moved is not None and moved.cx > ellipse.cx + 10
     assert not page.keep_button.isEnabled()
-    qtbot.waitUntil(lambda: page.keep_button.isEnabled(), timeout=20_000)
+    qtbot.waitUntil(lambda: page.keep_button.isEnabled())
     drafts = [r for r in requests[1:] if r.steps == DRAFT_STEPS]
     assert drafts and not any(r.previews for r in drafts)
     assert requests[-1].steps is None and requests[-1].ellipse == moved
@@ -570,9 +571,9 @@ def test_a_batch_fills_the_queue_and_leads_to_it(
     assert batch.make_button.text() == "Make 5 pairs like my cohort"
     qtbot.mouseClick(batch.make_button, Qt.MouseButton.LeftButton)
     assert not batch.make_button.isEnabled() and batch.job_bar.isVisible()
-    with qtbot.waitSignal(page.session.pairs_changed, timeout=20_000):
+    with qtbot.waitSignal(page.session.pairs_changed):
         pass
-    qtbot.waitUntil(lambda: batch.make_button.isEnabled(), timeout=20_000)
+    qtbot.waitUntil(lambda: batch.make_button.isEnabled())
     (request,) = requests
     assert (request.count, request.cohort, request.steps) == (5, "samples", 6)
     assert len(page.session.open.pairs.all(state="pending")) == 5
@@ -589,7 +590,7 @@ def test_a_cancelled_batch_keeps_what_is_done(
     batch = page.batch
     batch.count_box.setValue(400)
     batch.make()
-    qtbot.waitUntil(lambda: page.filmstrip.count() > 1, timeout=20_000)
+    qtbot.waitUntil(lambda: page.filmstrip.count() > 1)
     qtbot.mouseClick(batch.job_bar.cancel_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: batch.make_button.isEnabled())
     made = len(page.session.open.pairs.all())
@@ -637,6 +638,18 @@ def test_a_preview_can_be_seen_large(
     window.close()
 
 
+def test_wide_previews_are_as_high_as_others(
+    page: SynthesisePage, fakes: list[tuple[Any, HandleFake]]
+) -> None:
+    strip = page.filmstrip
+    for width, height in ((800, 540), (1600, 540)):
+        page.batch.make()
+        fakes[-1][1].preview.emit(Preview(np.zeros((height, width), np.uint8), "a"))
+        (shown,) = strip.item(0).icon().availableSizes()
+        assert shown.height() == pytest.approx(strip.iconSize().height(), abs=1)
+        fakes[-1][1].ended.emit()
+
+
 def test_the_time_of_a_batch_is_told_by_the_last_picture(
     page: SynthesisePage, fakes: list[tuple[Any, HandleFake]]
 ) -> None:
@@ -656,7 +669,7 @@ def test_progress_says_how_long_and_waits_its_turn(
     assert "Waiting" in page.batch.job_bar.text()
     handle.started.emit()
     handle.progress.emit(Progress(3, 40, 130.0, "synthesising"))
-    assert page.batch.job_bar.text() == "synthesising 3 of 40 · 3 min left"
+    assert page.batch.job_bar.text() == "3 of 40 · 3 min left · synthesising"
     handle.finished.emit(SynthesizeResult((), 0.0, 1.0, None))
     handle.ended.emit()
     assert not page.batch.review_button.isVisible()

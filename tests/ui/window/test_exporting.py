@@ -10,6 +10,7 @@ from pytestqt.qtbot import QtBot
 
 from fetalstudio.formats.carries import Carries
 from fetalstudio.formats.exports import EXPORTS, ExportFormat
+from fetalstudio.ui.settings import Settings
 from fetalstudio.ui.window import exporting
 
 
@@ -22,9 +23,9 @@ def formats(monkeypatch: pytest.MonkeyPatch) -> Mapping[str, ExportFormat]:
 
 
 def test_the_suggested_folder_follows_the_format(
-    qtbot: QtBot, tmp_path: Path, formats: Mapping[str, ExportFormat]
+    qtbot: QtBot, settings: Settings, tmp_path: Path, formats: Mapping[str, ExportFormat]
 ) -> None:
-    dialog = exporting.ExportDialog(tmp_path, ["a"], None)
+    dialog = exporting.ExportDialog(tmp_path, ["a"], settings, None)
     qtbot.addWidget(dialog)
     assert dialog.request().out == tmp_path / "exports" / "hc18"
 
@@ -34,10 +35,26 @@ def test_the_suggested_folder_follows_the_format(
     assert dialog.request().out == tmp_path / "exports" / "other"
 
 
-def test_a_folder_that_a_person_typed_stays(
-    qtbot: QtBot, tmp_path: Path, formats: Mapping[str, ExportFormat]
+def test_the_format_of_the_last_export_is_offered_again(
+    qtbot: QtBot, settings: Settings, tmp_path: Path, formats: Mapping[str, ExportFormat]
 ) -> None:
-    dialog = exporting.ExportDialog(tmp_path, ["a"], None)
+    def offered() -> exporting.ExportDialog:
+        dialog = exporting.ExportDialog(tmp_path, ["a"], settings, None)
+        qtbot.addWidget(dialog)
+        return dialog
+
+    for end, kept in (("rejected", "hc18"), ("accepted", "other")):
+        dialog = offered()
+        dialog.format.setCurrentIndex(dialog.format.findData("other"))
+        getattr(dialog, end).emit()
+        after = offered().request()
+        assert (after.format, after.out) == (kept, tmp_path / "exports" / kept)
+
+
+def test_a_folder_that_a_person_typed_stays(
+    qtbot: QtBot, settings: Settings, tmp_path: Path, formats: Mapping[str, ExportFormat]
+) -> None:
+    dialog = exporting.ExportDialog(tmp_path, ["a"], settings, None)
     qtbot.addWidget(dialog)
     dialog.folder.setText(str(tmp_path / "mine"))
 
@@ -47,9 +64,9 @@ def test_a_folder_that_a_person_typed_stays(
 
 
 def test_pairs_with_pixels_of_a_real_frame_are_exported_only_if_ticked(
-    qtbot: QtBot, tmp_path: Path
+    qtbot: QtBot, settings: Settings, tmp_path: Path
 ) -> None:
-    dialog = exporting.ExportDialog(tmp_path, ["a"], None)
+    dialog = exporting.ExportDialog(tmp_path, ["a"], settings, None)
     qtbot.addWidget(dialog)
     assert dialog.request().synthetic and not dialog.request().real_pixels
     dialog.real_pixels.setChecked(True)
@@ -59,9 +76,9 @@ def test_pairs_with_pixels_of_a_real_frame_are_exported_only_if_ticked(
 
 
 def test_what_a_format_cannot_carry_is_said_before_the_export(
-    qtbot: QtBot, tmp_path: Path, formats: Mapping[str, ExportFormat]
+    qtbot: QtBot, settings: Settings, tmp_path: Path, formats: Mapping[str, ExportFormat]
 ) -> None:
-    dialog = exporting.ExportDialog(tmp_path, ["a"], None)
+    dialog = exporting.ExportDialog(tmp_path, ["a"], settings, None)
     qtbot.addWidget(dialog)
     assert "HC18 challenge stores each ellipse as a ring." in dialog.lost.text()
 
@@ -71,9 +88,9 @@ def test_what_a_format_cannot_carry_is_said_before_the_export(
 
 
 def test_the_dialog_offers_all_formats_and_no_pairs_where_a_format_takes_none(
-    qtbot: QtBot, tmp_path: Path
+    qtbot: QtBot, settings: Settings, tmp_path: Path
 ) -> None:
-    dialog = exporting.ExportDialog(tmp_path, ["a"], None)
+    dialog = exporting.ExportDialog(tmp_path, ["a"], settings, None)
     qtbot.addWidget(dialog)
     offered = {dialog.format.itemData(i): i for i in range(dialog.format.count())}
     assert offered.keys() == EXPORTS.keys()
@@ -85,9 +102,11 @@ def test_the_dialog_offers_all_formats_and_no_pairs_where_a_format_takes_none(
     assert "Synthetic frames are left out." in dialog.lost.text()
 
 
-def test_cohorts_that_differ_are_named_while_all_are_exported(qtbot: QtBot, tmp_path: Path) -> None:
+def test_cohorts_that_differ_are_named_while_all_are_exported(
+    qtbot: QtBot, settings: Settings, tmp_path: Path
+) -> None:
     said = ["a and b are drawn differently."]
-    dialog = exporting.ExportDialog(tmp_path, ["a", "b"], None, differing=said)
+    dialog = exporting.ExportDialog(tmp_path, ["a", "b"], settings, None, differing=said)
     qtbot.addWidget(dialog)
     assert dialog.differing.text() == said[0] and dialog.differing.isVisibleTo(dialog)
     dialog.cohort.setCurrentIndex(dialog.cohort.findData("a"))

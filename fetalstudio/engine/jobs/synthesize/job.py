@@ -37,7 +37,7 @@ def run(request: SynthesizeRequest, report: Report, cancelled: CancelCheck) -> S
                     for chunk, made in zip(chunks, maker.make(chunks, report, steps), strict=True):
                         for item, (one, measured) in maker.store(chunk, made):
                             caption = f"{item.name}: Dice {measured.quality['dice']:.3f}"
-                            report(Preview(one.image, caption))
+                            report(Preview(one.image, caption, stays=True))
                         steps.advance(len(maker.pairs), batch.wanted - maker.withdrawn)
             except Stopped:
                 raise Stopped(maker.result()) from None
