@@ -357,6 +357,7 @@ def test_a_table_above_the_folder_is_named(
     (problem,) = import_named(project, source).problems
     assert problem.startswith(f"{table} names frames of {source}")
     assert f"import {source.parent}, or move the table" in problem
+    (source.parent / "others.csv").unlink()
     assert import_named(project, source.parent).problems == ()
     (frame,) = project.frames.all()
     assert frame.calibration is not None
