@@ -23,6 +23,8 @@ _APART = 0.1
 _GRAIN, _LEAST_GRAIN = 0.018, 0.5
 """The smoothing, as a share of a semi-axis and in px. It grows with the root of an outline's size,
 so that mere speckle, of which more lies near a longer one, prefers none."""
+_SMALLEST = 12.0
+"""px of a semi-axis: around a smaller outline, speckle and a skull look alike."""
 _OUTSIDE = -1000.0
 
 _Values = NDArray[np.float32]
@@ -37,7 +39,7 @@ def fits_better(
     where that of the other is. In each direction two things count alike: how bright the brightest
     place near the outline is, and how much brighter it is than what lies beside it. Directions in
     which the two outlines are within 10 % of each other do not count. None where too few are left,
-    or too few in which both outlines lie in the picture.
+    or too few in which both outlines lie in the picture, and where one has a semi-axis below 12 px.
     """
     smooth: dict[float, _Values] = {}
     for b in {e.b for e in (ellipse, *others)}:
@@ -65,6 +67,7 @@ class _Ring:
         grey = cv2.remap(smooth, x, y, cv2.INTER_LINEAR, None, border, _OUTSIDE)
         grey[grey < 0] = np.nan
         self.size = np.log(radius)
+        self.shows = ellipse.b >= _SMALLEST
         self.bright = grey[:, np.abs(away) < _AROUND + _STEP / 2].max(axis=1)
         """Not a number where the outline lies outside of the picture."""
         inside = grey[:, away < -_AROUND - _GAP + _STEP / 2].mean(axis=1)
@@ -74,7 +77,8 @@ class _Ring:
     def compared(self, other: _Ring) -> float | None:
         counts = np.abs(self.size - other.size) >= _APART
         counts &= np.isfinite(self.clear) & np.isfinite(other.clear)
-        if np.count_nonzero(counts) < _LEAST_SEEN:
+        enough = np.count_nonzero(counts) >= _LEAST_SEEN
+        if not (enough and self.shows and other.shows):
             return None
         votes = np.sign(self.bright - other.bright) + np.sign(self.clear - other.clear)
         return float(votes[counts].mean()) / 2

@@ -32,9 +32,12 @@ _LOOKED_AT = 12
 """Frames of a table."""
 _SEVERAL, _MANY = 3, 5
 """Frames that show what a few do not."""
-_CLEAR, _CLEAR_OF_FEW, _HARDLY = 0.2, 0.3, 0.1
-"""From which on several frames show a difference, as :func:`fits_better` counts it, on average,
-and fewer of them; and below which many show that an ellipse lies on nothing."""
+_CLEAR, _CLEAR_OF_FEW = 0.2, 0.3
+"""From which on several frames show that another meaning fits better, as :func:`fits_better` counts
+it, on average, and fewer of them."""
+_SURE, _HARDLY = 0.25, 0.1
+"""From which on several show that the ellipses are right; mere speckle may reach 0.2. And below
+which many show that they lie on nothing."""
 _SAME_HC = 0.01
 """Relative difference between the circumference of an ellipse and the stated one."""
 
@@ -90,7 +93,7 @@ def _judged(axes: Axes, votes: Mapping[str, Sequence[float]]) -> Doubt | None:
         )
     fits = means.get("half", 0.0)
     if axes.lengths is Lengths.UNSAID:
-        if fits >= (_CLEAR if "half" in several else _CLEAR_OF_FEW):
+        if fits >= (_SURE if "half" in several else _CLEAR_OF_FEW):
             return None
         one, other = map(repr, axes.headers)
         return axes_doubt(

@@ -54,6 +54,11 @@ def test_only_directions_in_which_the_outlines_differ_count() -> None:
     assert fits_better(ring(circle), circle, [replace(circle, angle_deg=90.0)]) == [None]
 
 
+def test_small_outlines_are_not_compared() -> None:
+    assert fits_better(ring(HEAD), HEAD, [replace(HEAD, a=15.0, b=11.0)]) == [None]
+    assert fits_better(ring(HEAD), HEAD, [replace(HEAD, a=17.0, b=12.5)]) == [1.0]
+
+
 @pytest.mark.parametrize("scale", [3.0, 6.0])
 def test_what_lies_outside_the_picture_is_not_compared(scale: float) -> None:
     outside = replace(HEAD, a=scale * HEAD.a, b=scale * HEAD.b)
