@@ -38,6 +38,7 @@ it, on average, and fewer of them."""
 _SURE, _HARDLY = 0.25, 0.1
 """From which on several show that the ellipses are right; mere speckle may reach 0.2. And below
 which many show that they lie on nothing."""
+_CORRECT = "Or correct the table."
 _SAME_HC = 0.01
 """Relative difference between the circumference of an ellipse and the stated one."""
 
@@ -88,7 +89,7 @@ def _judged(axes: Axes, votes: Mapping[str, Sequence[float]]) -> Doubt | None:
         return axes_doubt(
             f"{axes.table}: in the pictures, the skulls do not lie on the ellipses, but they would "
             f"if {MEANINGS[likely].text}.",
-            _cure(axes),
+            _cure(axes) if likely == size else _CORRECT,
             list(dict.fromkeys((likely, size))),
         )
     fits = means.get("half", 0.0)
@@ -119,7 +120,7 @@ def _may_be(name: str, size: str) -> bool:
 def _cure(axes: Axes) -> str:
     """What may be changed in the table instead."""
     if axes.lengths is not Lengths.UNSAID:
-        return "Or correct the table."
+        return _CORRECT
     return (
         "Or call the columns semi_axis_a and semi_axis_b, or diameter_a and diameter_b, as they "
         "are meant."
