@@ -205,7 +205,7 @@ class _WheelGuard(QObject):
         return True
 
 
-def hand_on_return(part: QWidget, then: QWidget) -> None:
+def leave_on_return(part: QWidget, then: QWidget) -> None:
     """Let Return in a number field of ``part`` enter the number and give the keyboard to ``then``.
 
     In the field, letters are text; after it, they are the keys of the page again.

@@ -30,8 +30,8 @@ from fetalstudio.ui.common.elided_label import ElidedLabel
 from fetalstudio.ui.common.empty import EmptyState
 from fetalstudio.ui.common.form import (
     Section,
-    hand_on_return,
     keyed,
+    leave_on_return,
     note,
     rule,
     side_panel,
@@ -182,7 +182,7 @@ class ReviewPage(QWidget):
         self._of_the_pair = (self.pair_view, figures, made, divider)
 
         self.filter_form = PairFilterForm(self.session.settings, self)
-        hand_on_return(self.filter_form, self.list)
+        leave_on_return(self.filter_form, self.list)
         self.filter_form.changed.connect(self.refresh)
         self.filter_form.accept_button.clicked.connect(lambda: self.decide_all("accepted"))
         self.filter_form.reject_button.clicked.connect(lambda: self.decide_all("rejected"))

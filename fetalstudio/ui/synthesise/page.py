@@ -31,8 +31,8 @@ from fetalstudio.ui.common.filmstrip import Filmstrip
 from fetalstudio.ui.common.form import (
     Section,
     combo,
-    hand_on_return,
     keyed,
+    leave_on_return,
     note,
     side_by_side,
 )
@@ -123,7 +123,7 @@ class SynthesisePage(QWidget):
             self.batch,
         )
         row.addWidget(self.panel)
-        hand_on_return(self.panel, self.canvas)
+        leave_on_return(self.panel, self.canvas)
         self._stack = QStackedLayout(self)
         self._stack.addWidget(work)
         self._stack.addWidget(self.empty)

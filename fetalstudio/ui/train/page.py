@@ -29,8 +29,8 @@ from fetalstudio.ui.commands import AdoptModel
 from fetalstudio.ui.common.filmstrip import Filmstrip
 from fetalstudio.ui.common.form import (
     Section,
-    hand_on_return,
     keyed,
+    leave_on_return,
     note,
     side_by_side,
     side_panel,
@@ -85,7 +85,7 @@ class TrainPage(QWidget):
         row.addWidget(self.evaluation.view, 1)
         self.tabs = self._results()
         row.addWidget(self.tabs)
-        hand_on_return(self, self)
+        leave_on_return(self, self)
         self._show_tab(0)
 
         session.project_changed.connect(self._project_changed)
