@@ -1228,7 +1228,7 @@ def test_an_unsure_outline_is_doubled(page: AnnotatePage) -> None:
 
 
 def test_the_segmenter_itself_proposes_on_a_real_frame(
-    page: AnnotatePage, project: Project, qtbot: QtBot
+    page: AnnotatePage, project: Project, qtbot: QtBot, forked_engine: None
 ) -> None:
     """The whole way through the engine's process, with the built-in model."""
     frame_id = annotated(page)

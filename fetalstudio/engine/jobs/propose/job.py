@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from fetalstudio.core.convention import Convention
 from fetalstudio.engine.cohort_split import check_cohort
-from fetalstudio.engine.conventions import measured_conventions
 from fetalstudio.engine.jobs.propose.request import Proposal, ProposeRequest, ProposeResult
+from fetalstudio.engine.measured_conventions import measured_conventions
 from fetalstudio.engine.models.loading import BUILT_IN, find_model, load_outline, load_segmenter
 from fetalstudio.engine.process.events import Warned
 from fetalstudio.engine.process.job import CancelCheck, Report
