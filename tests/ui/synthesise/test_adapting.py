@@ -116,7 +116,7 @@ def test_from_the_key_to_a_model_in_use_and_back(
     QTest.keyClicks(dialog.name_box, "ours")
     qtbot.keyClick(dialog, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
     assert dialog.job_bar.isVisible() and not dialog.start_button.isEnabled()
-    qtbot.waitUntil(dialog.start_button.isEnabled, timeout=20_000)
+    qtbot.waitUntil(dialog.start_button.isEnabled)
     (request,) = requests
     assert isinstance(request, AdaptRequest)
     assert (request.steps, request.name, request.synthesizer) == (40, "ours", "compact")
@@ -252,7 +252,7 @@ def test_a_picture_of_another_synthesizer_is_out_of_date(
 ) -> None:
     page.controls.follow_box.setChecked(False)
     page.synthesise()
-    qtbot.waitUntil(lambda: not page.sampler.busy, timeout=20_000)
+    qtbot.waitUntil(lambda: not page.sampler.busy)
     assert not page.stale
     add_model(page.session, "ward")
     page.session.undo_stack.push(AdoptModel(page.session, "synthesizer", "ward"))
