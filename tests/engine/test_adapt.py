@@ -61,7 +61,6 @@ def tiny(sample_project: Project, monkeypatch: pytest.MonkeyPatch) -> str:
         build_scheduler(),
         [1.0] + [0.0] * 15,
         [0.5] * 16,
-        default_steps=2,
     )
     card = ModelCard(
         name="tiny",

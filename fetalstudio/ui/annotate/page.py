@@ -357,7 +357,7 @@ class AnnotatePage(QWidget):
         if self._frame is None or self._unreadable:
             return
         advice = "Draw an ellipse first, or press P for a proposal."
-        ellipse = finished_ellipse(self.canvas, self.session, advice)
+        ellipse = finished_ellipse(self.canvas, self.session.message.emit, advice)
         if ellipse is None:
             return
         held = self._annotation

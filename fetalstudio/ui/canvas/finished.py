@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.ui.canvas.canvas import FrameCanvas
-from fetalstudio.ui.session import Session
 
 
-def finished_ellipse(canvas: FrameCanvas, session: Session, advice: str) -> Ellipse | None:
+def finished_ellipse(
+    canvas: FrameCanvas, say: Callable[[str, str], object], advice: str
+) -> Ellipse | None:
     """The ellipse on the canvas, in px of the frame.
 
-    None where there is none, or where a line is not finished; a notice then says what to do first.
-    ``advice`` is the one for a canvas without an ellipse.
+    None where there is none, or where a line is not finished. ``say`` then shows what to do first,
+    with the level of the notice; ``advice`` is what is said of a canvas without an ellipse.
     """
     canvas.flush()
     if canvas.drawing:
-        session.message.emit("Finish the line first, or cancel it with Esc.", "info")
+        say("Finish the line first, or cancel it with Esc.", "info")
         return None
     ellipse = canvas.ellipse()
     if ellipse is None:
-        session.message.emit(advice, "warning")
+        say(advice, "warning")
     return ellipse

@@ -375,7 +375,7 @@ class AdjudicationPage(QWidget):
             return
         ellipse = finished_ellipse(
             self.canvas,
-            self.session,
+            self.session.message.emit,
             "Take a reading with its number, press M for the mean, or draw an ellipse first.",
         )
         if ellipse is None:

@@ -254,7 +254,7 @@ class ReadingPage(QWidget):
         if self._number is None:
             return
         advice = "Draw an ellipse first, or press X if the frame cannot be read."
-        ellipse = finished_ellipse(self.canvas, self.session, advice)
+        ellipse = finished_ellipse(self.canvas, self.session.message.emit, advice)
         if ellipse is not None:
             self._store(ellipse)
 

@@ -66,9 +66,10 @@ class EvaluationPanel(Section):
 
     def evaluate(self) -> None:
         """Evaluate the chosen model on the chosen frames."""
+        segmenter = str(self.model_box.currentData())
         request = EvaluateRequest(
             self._session.open.path,
-            segmenter=str(self.model_box.currentData()),
+            segmenter=segmenter,
             cohort=chosen_cohort(self.cohort_box),
             prompt=chosen_prompt(self.prompt_box),
             protocol=cast(Protocol, self.protocol_box.currentData()),
@@ -78,7 +79,7 @@ class EvaluationPanel(Section):
         handle.on_finished(lambda result: self._finished(request, result))
         self.job_bar.follow(handle)
         handle.ended.connect(self._ended)  # after the bar has let go of it
-        self.view.show_running(request.segmenter)
+        self.view.show_running(segmenter)
         self._enable()
 
     def _finished(self, request: EvaluateRequest, result: EvaluateResult) -> None:

@@ -81,6 +81,18 @@ def test_it_says_what_will_be_learnt_from(qtbot: QtBot, page: SynthesisePage) ->
     assert "first steps" in dialog.estimate.text()
 
 
+def test_return_enters_a_number_or_a_name_and_starts_nothing(
+    qtbot: QtBot, page: SynthesisePage, fakes: list[tuple[Any, HandleFake]]
+) -> None:
+    dialog = opened(qtbot, page)
+    for field in (dialog.steps_box, dialog.name_box):
+        field.setFocus()
+        qtbot.keyClick(field, Qt.Key.Key_Return)
+    assert fakes == [] and dialog.isVisible()
+    qtbot.keyClick(dialog.steps_box, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
+    assert len(fakes) == 1
+
+
 @pytest.mark.parametrize("count", ["frames", "real_frames"])
 def test_what_a_model_of_the_project_learnt_from_is_told(
     page: SynthesisePage, window: MainWindow, count: str

@@ -726,6 +726,20 @@ def test_the_main_buttons_are_in_sight_on_a_laptop(
         qtbot.waitUntil(whole)
 
 
+def test_return_in_a_number_field_gives_the_keys_back_to_the_page(
+    qtbot: QtBot, page: SynthesisePage, fakes: list[tuple[Any, HandleFake]]
+) -> None:
+    page.panel.tabs.setCurrentIndex(MANY)
+    box = page.batch.count_box
+    box.setFocus()
+    box.selectAll()
+    QTest.keyClicks(box, "8")
+    QTest.keyClick(box, Qt.Key.Key_Return)
+    assert page.window().focusWidget() is page.canvas
+    qtbot.keyClick(page.canvas, Qt.Key.Key_G, Qt.KeyboardModifier.ShiftModifier)
+    assert [request.count for request, _ in fakes] == [8]
+
+
 def test_t_switches_and_a_batch_asked_for_by_its_key_is_seen(
     qtbot: QtBot, page: SynthesisePage, fakes: list[tuple[Any, HandleFake]]
 ) -> None:

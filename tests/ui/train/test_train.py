@@ -430,7 +430,7 @@ def test_the_values_of_an_epoch_take_one_line_in_a_small_window(
     page.curves.set_history([row(number, 0.98) for number in range(20)], best_epoch=10)
     QApplication.processEvents()
     shown = page.curves.findChild(QLabel)
-    assert "best: epoch 10" in shown.text()
+    assert shown is not None and "best: epoch 10" in shown.text()
     assert shown.heightForWidth(shown.width()) == shown.heightForWidth(10_000)
 
 
