@@ -44,7 +44,6 @@ LARGEST_SCALE = 2.8
 """A frame with more px for each px of the canvas is made smaller and then enlarged."""
 _AXIAL, _LATERAL = 1.4, 2.8
 """px of the frame for each cell of the noise along the beam, and across it at half the depth."""
-
 _BLACK, _DIM = 2.0, 6.0
 """Grey levels up to which nothing is added, and from which all is: scanners show what is darker
 without speckle."""

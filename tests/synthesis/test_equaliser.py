@@ -44,7 +44,7 @@ def test_lines_of_a_grid_go_and_what_is_too_weak_returns() -> None:
 
 
 def test_structures_stay() -> None:
-    image = cv2.GaussianBlur(speckle(1), (0, 0), 5)
+    image = np.asarray(cv2.GaussianBlur(speckle(1), (0, 0), 5), np.float32)
     gains = np.full_like(NEUTRAL, 0.15)
     equaliser = Equaliser(NEUTRAL).corrected([power(image)], [power(speckle(2))])
     assert equaliser.gains.min() == pytest.approx(gains.min())
