@@ -79,9 +79,8 @@ class MovingAverage:
     def averaged(self, module: Module) -> Module:
         """A copy of ``module`` that holds the average."""
         result = copy.deepcopy(module)
-        result.load_state_dict(
-            {k: v.to(result.state_dict()[k].dtype) for k, v in self.shadow.items()}
-        )
+        own = result.state_dict()
+        result.load_state_dict({k: v.to(own[k].dtype) for k, v in self.shadow.items()})
         return result.eval()
 
     def state(self) -> dict[str, Any]:

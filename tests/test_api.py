@@ -206,7 +206,8 @@ def best(
     settings = tmp_path / "mypy.ini"
     settings.write_text(
         "[mypy]\nstrict = true\nfollow_imports = silent\ncache_dir = .mypy_cache/public-names\n"
-        "[mypy-torch.*,diffusers.*,segment_anything.*,cv2.*,PIL.*]\nfollow_imports = skip\n"
+        "[mypy-torch.*,diffusers.*,segment_anything.*,cv2.*,PIL.*,SimpleITK.*,pydicom.*,"
+        "imagecodecs.*,cryptography.*,filelock.*,requests.*,urllib3.*]\nfollow_imports = skip\n"
     )
     checked = subprocess.run(
         [sys.executable, "-m", "mypy", "--config-file", str(settings), str(script)],

@@ -14,7 +14,7 @@ from fetalstudio.core.training_settings import TrainingSettings
 from fetalstudio.engine.cohort_split import labelled_frames
 from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest
 from fetalstudio.engine.jobs.import_frames.request import ImportRequest
-from fetalstudio.engine.jobs.propose.request import ProposeRequest
+from fetalstudio.engine.jobs.propose.request import PROPOSED_BY, ProposeRequest
 from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest
 from fetalstudio.engine.jobs.train.request import TrainRequest, TrainResult
 from fetalstudio.engine.pictures import Curve, curves, montage, overlay, stack
@@ -116,7 +116,7 @@ def _worked_in(folder: Path) -> bool:
             reviewers = {pair.reviewer for pair in project.pairs.all()}
     except InputError:  # an earlier demo that was interrupted before there was a project
         return False
-    drawn = any(a != AUTHOR and not a.startswith("segmenter:") for a in authors)
+    drawn = any(a != AUTHOR and not a.startswith(PROPOSED_BY) for a in authors)
     return drawn or not reviewers <= {None, REVIEWER}
 
 

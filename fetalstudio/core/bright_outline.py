@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import cv2
@@ -19,8 +20,9 @@ _AROUND, _GAP, _FLANK = 0.08, 0.02, 0.12
 """How far the skull may be from the outline, and what lies beside it inside and outside."""
 _APART = 0.1
 """From which on two outlines are looked at in a direction."""
-_GRAIN = 0.015
-"""The smoothing, as a share of the ellipse's semi-axis b."""
+_GRAIN, _LEAST_GRAIN = 0.018, 0.5
+"""The smoothing, as a share of a semi-axis and in px. It grows with the root of an outline's size,
+so that mere speckle, of which more lies near a longer one, prefers none."""
 _OUTSIDE = -1000.0
 
 _Values = NDArray[np.float32]
@@ -37,10 +39,12 @@ def fits_better(
     which the two outlines are within 10 % of each other do not count. None where too few are left,
     or too few in which both outlines lie in the picture.
     """
-    grain = max(_GRAIN * ellipse.b, 0.5)
-    smooth = cv2.GaussianBlur(pixels, (0, 0), grain).astype(np.float32)
-    own = _Ring(smooth, ellipse)
-    return [own.compared(_Ring(smooth, other)) for other in others]
+    smooth: dict[float, _Values] = {}
+    for b in {e.b for e in (ellipse, *others)}:
+        grain = max(_GRAIN * math.sqrt(ellipse.b * b), _LEAST_GRAIN)
+        smooth[b] = cv2.GaussianBlur(pixels, (0, 0), grain).astype(np.float32)
+    own = _Ring(smooth[ellipse.b], ellipse)
+    return [own.compared(_Ring(smooth[other.b], other)) for other in others]
 
 
 class _Ring:

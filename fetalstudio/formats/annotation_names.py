@@ -127,6 +127,12 @@ def no_head_in(text: str) -> str | None:
     return next((word for word in words if word in _OTHERS | _BY_MODELS), None)
 
 
+def is_of_heads(name: str) -> bool:
+    """Whether the name of a folder in one of masks says that it holds those of heads."""
+    words = [token.lower() for token in _TOKEN.findall(name)]
+    return not _HEAD_WORDS.isdisjoint(words) and no_head_in(name) is None
+
+
 def keys_of(stem: str) -> tuple[str, ...]:
     """How annotations may call a frame of this name, the most exact first."""
     named = _FRAME_NAMED.fullmatch(stem)

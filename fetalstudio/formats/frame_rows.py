@@ -226,6 +226,7 @@ def some(names: Sequence[str]) -> str:
 
 
 def gives_ellipses(has: frozenset[str]) -> bool:
+    """Whether a table with these columns gives whole ellipses."""
     return (has | {"angle_deg"} if ANGLE_RAD in has else has).issuperset(ELLIPSE)
 
 

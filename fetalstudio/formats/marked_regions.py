@@ -339,5 +339,6 @@ def _values(codes: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
 
 
 def without_holes(region: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A region, (H, W) of 0 and 1, with its holes filled."""
     contours, _ = cv2.findContours(region, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     return np.asarray(cv2.drawContours(np.zeros_like(region), contours, -1, 1, cv2.FILLED))

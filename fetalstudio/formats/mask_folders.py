@@ -19,6 +19,7 @@ from pathlib import Path
 from fetalstudio.formats.annotation_names import (
     IMAGE_FOLDERS,
     is_mask_folder,
+    is_of_heads,
     names_of,
     no_head_in,
     shows_a_frame,
@@ -29,6 +30,7 @@ from fetalstudio.formats.frame_rows import Row, some
 from fetalstudio.formats.frame_tables import (
     HC18_TABLE,
     joined,
+    key_of,
     read_folder_tables,
     unmatched,
 )
@@ -51,6 +53,9 @@ from fetalstudio.formats.picture_roles import (
 from fetalstudio.formats.pictures import pictures_in, stem_of
 from fetalstudio.formats.repeated_pictures import named_after
 
+_INPUT_AND_TARGET = (("x", "y"), ("input", "target"), ("inputs", "targets"))
+"""What the folders of a model's inputs and outputs are called."""
+
 
 def recognise(source: Path) -> bool:
     """Whether the source can be read as such a folder."""
@@ -72,11 +77,19 @@ def read(
     inner, problems = _folders_in(source)
     inner = [p for p in inner if p.name.lower() not in without]
     beside = mask_folders_beside(source)
-    mask_folders = [p for p in inner if is_mask_folder(p)]
-    of_others = {p: word for p in (*mask_folders, *beside) if (word := no_head_in(p.name))}
-    mask_folders, beside = ([p for p in f if p not in of_others] for f in (mask_folders, beside))
-    drawn_on = [p for p in inner if shows_a_frame(p.name) and not is_mask_folder(p)]
-    others = [p for p in inner if not is_mask_folder(p) and p not in drawn_on]
+    targets = _targets(inner)
+    of_masks = [p for p in inner if is_mask_folder(p) or p in targets]
+    of_others = {p: word for p in of_masks if (word := no_head_in(p.name))}
+    mask_folders = _with_folders_of_heads(p for p in of_masks if p not in of_others)
+    problems += tuple(
+        f"{path} seems to hold masks of something else than heads ({word}) and was not used. If "
+        "they mark heads, call it masks."
+        for path in beside
+        if (word := no_head_in(path.name))
+    )
+    beside = _with_folders_of_heads(path for path in beside if not no_head_in(path.name))
+    drawn_on = [p for p in inner if shows_a_frame(p.name) and p not in of_masks]
+    others = [p for p in inner if p not in of_masks and p not in drawn_on]
     parts, unlisted = _divided(others)
     problems += unlisted
     with_files = (p for p in deeper if not _in_mask_folder(p, source))
@@ -97,7 +110,7 @@ def read(
     annotated: dict[Path, Path] = {}
     doubts: dict[Path, Doubt] = {}
     unsure: dict[Path, Doubt] = {}
-    files: set[Path] = set()
+    files = {p for path in mask_folders if path not in of_masks for p in pictures_in(path)}
     for folder, found in splits.items():
         own = names_of(found.frames)
         of_part = annotations_in(_masks_of_part(folder), own)
@@ -162,6 +175,29 @@ def _masks_of_part(folder: Path) -> list[Path]:
     """The folders of annotations of ``images/train``: ``masks/train``."""
     inside = (above / folder.name for above in mask_folders_beside(folder.parent))
     return [path for path in inside if path.is_dir()]
+
+
+def _targets(folders: Sequence[Path]) -> list[Path]:
+    """Those of the folders that hold a picture for some of another's and are called as the outputs
+    of a model are beside its inputs: ``y`` beside ``x``."""
+    named = {path.name.lower(): path for path in folders}
+    found = []
+    for source, target in _INPUT_AND_TARGET:
+        if source in named and target in named:
+            frames = {key_of(stem_of(path)) for path in pictures_in(named[source])}
+            masks = {key_of(stem_of(path)) for path in pictures_in(named[target])}
+            found += [named[target]] if masks and masks <= frames else []
+    return found
+
+
+def _with_folders_of_heads(mask_folders: Iterable[Path]) -> list[Path]:
+    """These folders and, where one holds folders alone, its folders of heads: ``masks/head``."""
+    found: list[Path] = []
+    for path in mask_folders:
+        found.append(path)
+        if not pictures_in(path):
+            found += (p for p in sorted(path.iterdir()) if p.is_dir() and is_of_heads(p.name))
+    return found
 
 
 def _tables(

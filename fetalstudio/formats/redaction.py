@@ -278,11 +278,6 @@ def remember(layouts: Mapping[str, Layout]) -> None:
     write_bytes(_path(), json.dumps(stored, indent=1).encode())
 
 
-def forget_all() -> None:
-    """Ask about every layout again."""
-    _path().unlink(missing_ok=True)
-
-
 def _path() -> Path:
     return user_config_dir() / "scanner-layouts.json"
 

@@ -61,6 +61,7 @@ def is_neutral(label: str) -> bool:
 
 
 def plain_label(label: str) -> str:
+    """A label by which others are compared: letters and digits only, in lower case."""
     return "".join(c for c in key_of(label) if c.isalnum())
 
 

@@ -30,9 +30,11 @@ from fetalstudio.formats.table_meanings import AS_READ, MEANINGS
 
 _LOOKED_AT = 12
 """Frames of a table."""
-_CLEAR, _CLEAR_OF_FEW, _FEW = 0.2, 0.3, 3
-"""From which on the pictures show a difference, as :func:`fits_better` counts it, on average; and
-with fewer than this many of them."""
+_SEVERAL, _MANY = 3, 5
+"""Frames that show what a few do not."""
+_CLEAR, _CLEAR_OF_FEW, _HARDLY = 0.2, 0.3, 0.1
+"""From which on several frames show a difference, as :func:`fits_better` counts it, on average,
+and fewer of them; and below which many show that an ellipse lies on nothing."""
 _SAME_HC = 0.01
 """Relative difference between the circumference of an ellipse and the stated one."""
 
@@ -62,31 +64,34 @@ def _doubted(record: FrameRecord, doubts: Mapping[Path, Doubt | None]) -> FrameR
 
 def _doubt(records: Sequence[FrameRecord], progress: Progress) -> Doubt | None:
     """The doubt about the ellipses of one table."""
-    axes = records[0].axes
-    assert axes is not None
-    size = "double" if axes.lengths is Lengths.DIAMETERS else "half"
-    names = [name for name in MEANINGS if name != AS_READ and _may_be(name, size)]
-    votes: dict[str, list[float]] = defaultdict(list)
-    seen = False
+    votes: dict[str, list[float]] = {}
     for number, record in enumerate(records[:: -(-len(records) // _LOOKED_AT)]):
         progress.advance(number, _LOOKED_AT)
-        found = _votes(record, names)
-        seen = seen or bool(found)
-        for name, vote in found.items():
-            votes[name] += [] if vote is None else [vote]
-    if not seen:  # no picture, or no ellipse that could be a head: the import names these
-        return None
-    clear = {name: _CLEAR if len(v) >= _FEW else _CLEAR_OF_FEW for name, v in votes.items()}
-    means = {name: float(np.mean(v)) for name, v in votes.items() if v}
-    likely = min(means, key=lambda name: means[name], default=size)
-    if means and means[likely] <= -clear[likely]:
+        for name, vote in _votes(record).items():
+            votes.setdefault(name, []).extend([] if vote is None else [vote])
+    axes = records[0].axes
+    # Without votes, there is no picture, or no ellipse that could be a head: the import names it.
+    return None if axes is None or not votes else _judged(axes, votes)
+
+
+def _judged(axes: Axes, votes: Mapping[str, Sequence[float]]) -> Doubt | None:
+    """The doubt that comes of the votes of some frames against each other meaning."""
+    size = "double" if axes.lengths is Lengths.DIAMETERS else "half"
+    means = {name: float(np.mean(found)) for name, found in votes.items() if found}
+    several = {name for name in means if len(votes[name]) >= _SEVERAL}
+    others = [n for n in means if n == size or (n in several and _may_be(n, size))]
+    likely = min(others, key=lambda name: means[name], default=size)
+    if means.get(likely, 0.0) <= -(_CLEAR if likely in several else _CLEAR_OF_FEW):
         return axes_doubt(
             f"{axes.table}: in the pictures, the skulls do not lie on the ellipses, but they would "
             f"if {MEANINGS[likely].text}.",
             _cure(axes),
             list(dict.fromkeys((likely, size))),
         )
-    if axes.lengths is Lengths.UNSAID and means.get(size, 0.0) < clear.get(size, _CLEAR):
+    fits = means.get("half", 0.0)
+    if axes.lengths is Lengths.UNSAID:
+        if fits >= (_CLEAR if "half" in several else _CLEAR_OF_FEW):
+            return None
         one, other = map(repr, axes.headers)
         return axes_doubt(
             f"{axes.table} does not say whether {one} and {other} are semi-axes or diameters, and "
@@ -94,7 +99,14 @@ def _doubt(records: Sequence[FrameRecord], progress: Progress) -> Doubt | None:
             _cure(axes),
             [size],
         )
-    return None
+    if fits >= _HARDLY or len(votes["half"]) < _MANY:
+        return None
+    return axes_doubt(
+        f"{axes.table}: in the pictures, no skulls can be seen on the ellipses. They may have been "
+        "drawn on pictures of another size, or on others than these.",
+        _cure(axes),
+        [size],
+    )
 
 
 def _may_be(name: str, size: str) -> bool:
@@ -111,8 +123,8 @@ def _cure(axes: Axes) -> str:
     )
 
 
-def _votes(record: FrameRecord, names: Sequence[str]) -> dict[str, float | None]:
-    """How much better the ellipse fits its frame than with each of these meanings, as
+def _votes(record: FrameRecord) -> dict[str, float | None]:
+    """How much better the ellipse fits its frame than with each other meaning, as
     :func:`fits_better` has it; empty where it cannot be used."""
     ellipse = record.ellipse
     assert ellipse is not None
@@ -123,6 +135,7 @@ def _votes(record: FrameRecord, names: Sequence[str]) -> dict[str, float | None]
     size = pixels.shape[1], pixels.shape[0]
     if record.ellipse_size not in (None, size) or cannot_be_a_head(ellipse, size):
         return {}
+    names = [name for name in MEANINGS if name != AS_READ]
     others = [MEANINGS[name].of(ellipse) for name in names]
     outlines = list(_other_outlines(record, size))
     own = _agrees(record, outlines, ellipse)

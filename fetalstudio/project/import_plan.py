@@ -163,10 +163,9 @@ class ImportPlan:
         names = [n for n in self.taken_names if keep_names or is_public_name(n)]
         if not names:
             return None
-        verb = "comes" if len(names) == 1 else "come"
         return (
             f"Cohort {self.cohort} has {counted(len(names), 'frame')} of the same name with other "
-            f"pixels, so what {verb} gets a number: {some(names)}."
+            f"pixels, so what comes gets a number: {some(names)}."
         )
 
     def labels(self, frame: PlannedFrame) -> dict[str, str]:

@@ -33,7 +33,7 @@ from fetalstudio.engine.cohort_split import (
     labelled_frames,
     of_part,
 )
-from fetalstudio.engine.conventions import offset_of_synthesizer
+from fetalstudio.engine.followed_conventions import offset_of_synthesizer
 from fetalstudio.engine.jobs.sample.request import Background
 from fetalstudio.engine.models.loading import judge_model, load_segmenter
 from fetalstudio.engine.pictures import montage

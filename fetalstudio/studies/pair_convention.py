@@ -21,7 +21,7 @@ from fetalstudio.core.convention import NO_OFFSET, Convention
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.engine.cohort_split import bundled_parts, labelled_frames, of_part, some_of
-from fetalstudio.engine.conventions import own_offset
+from fetalstudio.engine.followed_conventions import own_offset
 from fetalstudio.engine.models.loading import (
     find_model,
     judge_model,

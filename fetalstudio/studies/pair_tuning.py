@@ -41,8 +41,8 @@ from fetalstudio.engine.cohort_split import (
     of_part,
     some_of,
 )
-from fetalstudio.engine.conventions import own_offset
 from fetalstudio.engine.evidence import Answer, Finding, Question, write_evidence
+from fetalstudio.engine.followed_conventions import own_offset
 from fetalstudio.engine.jobs.experiment.mixes import examples_of, train_to_the_end
 from fetalstudio.engine.jobs.experiment.request import CONTROL, MARGIN, SYNTHETIC
 from fetalstudio.engine.models.loading import (

@@ -18,7 +18,7 @@ from fetalstudio.engine.models.loading import judge_model, load_segmenter
 from fetalstudio.engine.quality import edge_score, pair_quality
 from fetalstudio.formats.ellipse_table import NamedEllipse, read_ellipses, write_ellipses
 from fetalstudio.formats.pictures import SYNTHETIC_NOTE, read_image, write_png
-from fetalstudio.synthesis.adapting import Halt, adapt, adapt_settings
+from fetalstudio.studies.adapting import adapted
 from fetalstudio.synthesis.scene import Scene
 from fetalstudio.synthesis.synthesizer import Synthesizer
 
@@ -29,6 +29,8 @@ part. ``none`` keeps all pairs."""
 CHUNK = 4
 TRIES = 2
 """At most this many images are made for each pair. If too few pass, there are fewer pairs."""
+_BATCH = 4
+"""Frames of a step of the adapting."""
 _TABLE = "pairs.csv"
 
 
@@ -57,50 +59,23 @@ def pairs_for(
     table = folder / _TABLE
     if not table.exists():
         checkpoint = folder / "adapting.pt"
-        adapted = _adapted(parent, frames, checkpoint, settings, seed)
-        _make(adapted, frames, folder, settings, seed)
+        synthesizer = parent
+        if settings.adapt_steps:
+            synthesizer = adapted(
+                parent,
+                frames,
+                checkpoint,
+                steps=settings.adapt_steps,
+                batch=_BATCH,
+                learning_rate=settings.adapt_rate,
+                seed=seed,
+            )
+        _make(synthesizer, frames, folder, settings, seed)
         checkpoint.unlink(missing_ok=True)
     if len(table.read_text().splitlines()) < 2:
         return []
     rows = read_ellipses(table).ellipses
     return [LabelledFrame.of(read_image(folder / f"{row.name}.png"), row.ellipse) for row in rows]
-
-
-def _adapted(
-    parent: Synthesizer,
-    frames: Sequence[LabelledFrame],
-    checkpoint: Path,
-    settings: PairSettings,
-    seed: int,
-) -> Synthesizer:
-    if not settings.adapt_steps:
-        return parent
-    halts: list[Halt] = []
-
-    def keep(halt: Halt) -> bool:
-        halts.append(halt)
-        return False
-
-    # No held-out frames decide when to stop, because they would be additional real frames.
-    adapt(
-        [frame.loaded() for frame in frames],
-        adapt_settings(
-            parent.pipeline,
-            steps=settings.adapt_steps,
-            batch=4,
-            learning_rate=settings.adapt_rate,
-            seed=seed,
-            guidance=parent.card.training_data.get("settings", {}).get("guidance", 1.0),
-        ),
-        checkpoint,
-        start=parent.pipeline,
-        halts=[settings.adapt_steps],
-        device=parent.pipeline.device,
-        on_step=lambda step, loss: None,
-        on_halt=keep,
-    )
-    # A segmenter's input does not resolve the fine grain, so the parent's finish is good enough.
-    return Synthesizer(halts[0].pipeline, parent.card, "unsaved", parent.finish)
 
 
 def _make(

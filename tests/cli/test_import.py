@@ -96,6 +96,30 @@ def test_a_dry_run_lists_what_would_come_and_writes_the_questions_down(
     assert (result["annotated"], result["in_doubt"]) == (1, 0)
 
 
+def test_a_dry_run_asks_once_about_a_table_and_says_which_names_are_taken(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = str(tmp_path / "p")
+    (source / "0_x_mask.png").unlink()
+    assert main(["new", project]) == 0
+    assert main(["import", project, str(source), "--keep-names"]) == 0
+    picture = np.random.default_rng(7).integers(0, 256, (80, 96), dtype=np.uint8)
+    write_png(source / "1_x.png", picture)
+    rows = "".join(f"{i}_x.png,48,36,30,22,20\n" for i in range(3))
+    (source / "ellipses.csv").write_text(f"name,cx,cy,a,b,angle_deg\n{rows}")
+    capsys.readouterr()
+    run = ["import", project, str(source), "--dry-run", "--json"]
+    assert main([*run, "--keep-names"]) == 0
+    said = capsys.readouterr()
+    assert said.err.count("are semi-axes or diameters") == 1
+    assert "--answer axes ANSWER. proposal: Take the ellipse as a proposal" in said.err
+    taken = "has 1 frame of the same name with other pixels, so what comes gets a number: 1_x."
+    assert taken in said.err
+    assert any(taken in problem for problem in json.loads(said.out.splitlines()[-1])["problems"])
+    assert main(run) == 0
+    assert taken not in capsys.readouterr().err
+
+
 def test_answers_are_options(
     source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,6 +16,7 @@ import pytest
 from fetalstudio.cli import main
 from fetalstudio.engine.process.signals import END_SIGNALS
 from fetalstudio.project.project import Project
+from fetalstudio.studies.campaigns.commands import start_command
 
 
 @pytest.fixture(autouse=True)
@@ -50,12 +51,6 @@ def test_a_signal_outside_of_a_job_ends_the_command_like_a_cancel(
     assert [signal.getsignal(each) for each in END_SIGNALS] == before
 
 
-def _started(*arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "fetalstudio", *arguments, "--json"]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True)
-
-
 def _wait_for(project: Project, pairs: int) -> None:
     until = time.monotonic() + 120
     while len(project.pairs.all()) < pairs:
@@ -65,13 +60,16 @@ def _wait_for(project: Project, pairs: int) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no such signals")
 @pytest.mark.parametrize("number", [signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGINT)])
-def test_a_signal_ends_a_job_like_a_cancel(number: signal.Signals, sample_project: Project) -> None:
-    process = _started("synthesize", str(sample_project.path), "--count", "40", "--steps", "1")
+def test_a_signal_ends_a_job_like_a_cancel(
+    number: signal.Signals, sample_project: Project, tmp_path: Path, forks: None
+) -> None:
+    command = ["synthesize", str(sample_project.path), "--count", "40", "--steps", "1"]
+    child = start_command(command, tmp_path)
     _wait_for(sample_project, 1)
-    process.send_signal(number)
-    out, errors = process.communicate(timeout=60)
-    assert process.returncode == 1
-    line = json.loads(out.splitlines()[-1])
+    os.kill(child.pid, number)
+    assert child.ended(60.0).status == 1
+    line = json.loads((tmp_path / "stdout").read_text().splitlines()[-1])
+    errors = (tmp_path / "stderr").read_text()
     assert line["cancelled"] and 0 < len(line["result"]["pair_ids"]) < 40
     assert "Traceback" not in errors
     (batch,) = sample_project.batches.unfinished()

@@ -32,6 +32,13 @@ def test_a_flat_picture_shows_nothing() -> None:
     assert fits_better(np.full((160, 200), 20, np.uint8), HEAD, [HALF]) == [0.0]
 
 
+def test_mere_speckle_prefers_no_size() -> None:
+    speckle = np.random.default_rng(0).rayleigh(25, (540, 800)).clip(0, 255).astype(np.uint8)
+    head = Ellipse(400.0, 270.0, 150.0, 120.0, 20.0)
+    (found,) = fits_better(speckle, head, [replace(head, a=75.0, b=60.0)])
+    assert found is not None and abs(found) < 0.2
+
+
 def test_contrast_and_brightness_of_the_picture_do_not_count() -> None:
     faint = ring(HEAD) // 8 + np.uint8(100)
     assert fits_better(faint, HEAD, [HALF]) == [1.0]

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
+from multiprocessing.connection import Connection
 from typing import Any
 
 import psutil
 
+from fetalstudio.engine.process import worker
 from fetalstudio.engine.process.client import EngineClient
 from fetalstudio.engine.process.events import FINAL, Event, Started
 from fetalstudio.studies.campaigns.child import in_child
@@ -66,6 +69,22 @@ def killed(work: Callable[..., None], *arguments: object) -> None:
 def die() -> None:
     """End this process as the system does where it runs out of memory."""
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+class ForkedWorker:
+    """The main function of an engine process that is forked, with the variables of this moment.
+
+    The process that forks has those of the time when it was started.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial, (_serve, dict(os.environ))
+
+
+def _serve(variables: Mapping[str, str], pipe: Connection, grace_s: float) -> None:
+    os.environ.clear()
+    os.environ.update(variables)
+    worker.main(pipe, grace_s)
 
 
 def gone(pid: int, timeout: float = 10.0) -> bool:

@@ -12,7 +12,7 @@ import pytest
 from fetalstudio.cli import main
 from fetalstudio.core.convention import Convention
 from fetalstudio.core.metrics import Interval
-from fetalstudio.engine import conventions
+from fetalstudio.engine import measured_conventions
 from fetalstudio.engine.cohort_conventions import (
     CohortConvention,
     apart,
@@ -42,7 +42,7 @@ def found(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         asked.append(sorted(cohorts))
         return {name: _drawn(0.03 if name == "wide" else 0.0) for name in cohorts}
 
-    monkeypatch.setattr(conventions, "convention_of_each", measure)
+    monkeypatch.setattr(measured_conventions, "convention_of_each", measure)
     return asked
 
 

@@ -17,10 +17,10 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.metrics import Interval
 from fetalstudio.core.progress import Stopped
-from fetalstudio.engine import conventions as conventions_module
+from fetalstudio.engine import measured_conventions
 from fetalstudio.engine.cohort_conventions import drawn_for_pairs, known_for_pairs
 from fetalstudio.engine.cohort_split import labelled_frames
-from fetalstudio.engine.conventions import has_learnt, own_offset
+from fetalstudio.engine.followed_conventions import has_learnt, own_offset
 from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest
 from fetalstudio.engine.jobs.evaluate.scorecard import conventions
 from fetalstudio.engine.jobs.pair_convention.request import PairConventionRequest
@@ -211,7 +211,7 @@ def test_a_single_image_follows_the_convention_as_a_batch_does(
     drawn = run_job(replace(phantom, convention=found.offset))
     assert np.array_equal(drawn.image, run_job(replace(phantom, ellipse=skull)).image)
     # It was measured once: neither again nor for a batch.
-    monkeypatch.setattr(conventions_module, "convention_of_each", None)
+    monkeypatch.setattr(measured_conventions, "convention_of_each", None)
     assert run_job(PairConventionRequest(project.path, cohort)).convention == found
     batch = run_job(SynthesizeRequest(project.path, count=1, seed=3, steps=2))
     assert project.pairs.get(batch.pair_ids[0]).provenance["convention"] == asdict(found.offset)
@@ -228,7 +228,7 @@ def test_a_cohort_of_two_subjects_has_no_convention_and_none_is_measured(
     assert known_for_pairs(drawn_outside, drawn_for_pairs(drawn_outside, [cohort])) == {
         cohort: None
     }
-    monkeypatch.setattr(conventions_module, "convention_of_each", None)
+    monkeypatch.setattr(measured_conventions, "convention_of_each", None)
     assert run_job(PairConventionRequest(drawn_outside.path, cohort)).convention is None
 
 

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import socket
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,21 +12,12 @@ import pytest
 import torch
 
 from fetalstudio.project.project import Project
+from fetalstudio.studies.campaigns.child import in_child
 from tests.engine.shared_work import work
 
 ROOT = Path(__file__).parents[2]
-LAUNCH = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"]
-# That is accelerate's word for several processes, on CPUs too.
-LAUNCH += [
-    "--num_processes",
-    "2",
-    "--num_machines",
-    "1",
-    "--mixed_precision",
-    "no",
-    "--dynamo_backend",
-    "no",
-]
+# Several processes are "multi_gpu" to accelerate, on CPUs too.
+LAUNCH = "--multi_gpu --num_processes 2 --num_machines 1 --mixed_precision no --dynamo_backend no"
 
 
 def _free_port() -> str:
@@ -36,24 +26,32 @@ def _free_port() -> str:
         return str(held.getsockname()[1])
 
 
+def _launch(arguments: list[str], errors: Path) -> None:
+    """In a process of its own: what ``accelerate launch`` does."""
+    from accelerate.commands.launch import main
+
+    os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT), 2)
+    os.chdir(ROOT)
+    os.environ["OMP_NUM_THREADS"] = "1"
+    sys.argv = ["accelerate-launch", *arguments]
+    main()
+
+
 def _launched(project: Path, out: Path) -> dict[str, Any]:
-    command = [*LAUNCH, "--main_process_port", _free_port()]
-    done = subprocess.run(
-        [*command, "-m", "tests.engine.shared_work", str(project), str(out)],
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
+    options = [*LAUNCH.split(), "--main_process_port", _free_port()]
+    errors = out.with_name("errors")
+    script = ["-m", "tests.engine.shared_work", str(project), str(out)]
+    assert in_child(_launch, [*options, *script], errors, patience_s=300.0).status == 0, (
+        errors.read_text()
     )
-    assert done.returncode == 0, done.stderr
     result: dict[str, Any] = json.loads(out.read_text())
     return result
 
 
 @pytest.mark.slow
-def test_two_processes_make_what_one_makes(sample_project: Project, tmp_path: Path) -> None:
+def test_two_processes_make_what_one_makes(
+    sample_project: Project, tmp_path: Path, forks: None
+) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(sample_project.path, copy)
     threads = torch.get_num_threads()

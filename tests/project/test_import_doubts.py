@@ -565,7 +565,7 @@ def test_an_ellipse_that_another_file_contradicts_is_a_proposal(
 ) -> None:
     write_png(source / "x.png", picture(1))
     write_png(source / "x_mask.png", MASK)
-    (source / "t.csv").write_text("name,cx,cy,a,b,angle_deg\nx,60,40,20,12,0\n")
+    (source / "t.csv").write_text("name,cx,cy,semi_axis_a,semi_axis_b,angle_deg\nx,60,40,20,12,0\n")
     (problem,) = import_named(project, source).problems
     assert "the table and" in problem and "x_mask.png show different ellipses" in problem
     (annotation,) = project.annotations.by_frame().values()

@@ -86,6 +86,9 @@ def test_sixteen_bits_are_scaled_to_eight(project: Project, tmp_path: Path, suff
         "Labels/x.tif",
         "mask/x_Annotation.png",
         "../labels/x.png",
+        "masks/head/x.png",
+        "../masks/fetal_head/x.png",
+        "x_head_mask.png",
     ],
 )
 def test_where_a_mask_may_lie(
@@ -99,7 +102,7 @@ def test_where_a_mask_may_lie(
     source = tmp_path / "source" / "images"
     write_png(source / "x.png", picture(1))
     write_png(source / "y.png", picture(2))
-    (source / place).parent.mkdir(exist_ok=True)
+    (source / place).parent.mkdir(exist_ok=True, parents=True)
     cv2.imwrite(str(source / place), draw(ellipse))
     report = import_named(project, source)
     assert report.problems == ()
@@ -107,6 +110,61 @@ def test_where_a_mask_may_lie(
     (annotated,) = project.frames.all(annotated=True)
     assert annotated.name == "x"
     assert close(project.annotations.by_frame()[annotated.id].ellipse, ellipse)
+
+
+@pytest.mark.parametrize(("images", "masks"), [("x", "y"), ("Input", "Target")])
+def test_masks_lie_in_the_folder_of_the_targets_where_each_has_its_frame(
+    project: Project,
+    picture: Picture,
+    tmp_path: Path,
+    ellipse: Ellipse,
+    images: str,
+    masks: str,
+) -> None:
+    source = tmp_path / "data"
+    for i in range(3):
+        write_png(source / images / f"{i}.png", picture(i))
+    write_png(source / masks / "1.png", filled(ellipse))
+    report = import_named(project, source)
+    assert (report.frames, report.annotated, report.problems) == (3, 1, ())
+    write_png(source / masks / "7.png", filled(ellipse))
+    read = read_source(source)
+    assert all(record.annotation is None for record in read.records)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "x_abdomen_mask.png",
+        "x_mask_AC.png",
+        "x_pred_mask.png",
+        "masks_femur/x.png",
+        "brainMasks/x.png",
+        "masks/x_abdomen_mask.png",
+    ],
+)
+def test_a_mask_that_is_named_after_something_else_is_not_taken_for_the_head(
+    project: Project, picture: Picture, tmp_path: Path, ellipse: Ellipse, place: str
+) -> None:
+    source = tmp_path / "data"
+    write_png(source / "x.png", picture(1))
+    write_png(source / place, filled(ellipse))
+    report = import_named(project, source)
+    assert (report.frames, report.annotated) == (1, 0)
+    (problem,) = report.problems
+    assert place in problem and "something else than an outlined head" in problem
+
+
+def test_masks_of_something_else_beside_the_images_are_named(
+    project: Project, picture: Picture, tmp_path: Path, ellipse: Ellipse
+) -> None:
+    source = tmp_path / "data" / "images"
+    write_png(source / "x.png", picture(1))
+    write_png(tmp_path / "data" / "abdomen_masks" / "x.png", filled(ellipse))
+    report = import_named(project, source)
+    (problem,) = report.problems
+    assert report.annotated == 0
+    assert "abdomen_masks seems to hold masks of something else than heads" in problem
 
 
 def test_image_and_mask_folders_side_by_side(
@@ -287,6 +345,41 @@ def test_a_table_beside_some_frames_that_names_others_is_told(
     assert f"The table in {source / 'p1'} names b: no such frame" in told
 
 
+def test_a_table_above_the_folder_is_named(
+    project: Project, picture: Picture, tmp_path: Path
+) -> None:
+    source = tmp_path / "clinic" / "images"
+    write_png(source / "p1.png", picture(1))
+    (source.parent / "others.csv").write_text("filename,mm/px\nq1.png,0.2\n")
+    assert import_named(project, source).problems == ()
+    table = source.parent / "sizes.csv"
+    table.write_text("filename,mm/px\np1.png,0.2\n")
+    (problem,) = import_named(project, source).problems
+    assert problem.startswith(f"{table} names frames of {source}")
+    assert f"import {source.parent}, or move the table" in problem
+    (source.parent / "others.csv").unlink()
+    assert import_named(project, source.parent).problems == ()
+    (frame,) = project.frames.all()
+    assert frame.calibration is not None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["p1.png 0.2\np2.png 0.3\n", "p1^48^40^30^22^10\n", '"p1.png"  "0.2"\n', "a/p1.PNG|0.2\n"],
+)
+@pytest.mark.parametrize("name", ["sizes.txt", "sizes.dat"])
+def test_text_about_frames_that_is_no_table_is_named(
+    project: Project, picture: Picture, tmp_path: Path, name: str, text: str
+) -> None:
+    source = tmp_path / "clinic"
+    write_png(source / "p1.png", picture(1))
+    (source / name).write_text(text)
+    (source / "notes.txt").write_text("p1 was scanned twice\nread 3 pages\n")
+    (problem,) = import_named(project, source).problems
+    assert f"text with the names of frames ({name})" in problem
+    assert "a first line that names the columns" in problem
+
+
 def test_a_table_of_ellipses_and_labels(project: Project, picture: Picture, tmp_path: Path) -> None:
     source = _with_table(
         tmp_path / "africa",
@@ -314,7 +407,11 @@ def test_a_table_read_again_gives_frames_that_are_there_what_they_lack(
     source = _with_table(tmp_path / "africa", picture, "name,quality\npatient000_EGY_plane1,fair\n")
     import_named(project, source)
     line = "patient000_EGY_plane1,clear,48,40,30,22,0,96,80\n"
-    _with_table(source, picture, "name,quality,cx,cy,a,b,angle_deg,width,height\n" + line)
+    _with_table(
+        source,
+        picture,
+        "name,quality,cx,cy,semi_axis_a,semi_axis_b,angle_deg,width,height\n" + line,
+    )
     report = import_named(project, source)
     assert (report.frames, report.annotated, report.problems) == (0, 1, ())
     assert project.frames.all()[0].labels["quality"] == "clear"

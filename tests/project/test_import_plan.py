@@ -150,7 +150,9 @@ def test_a_pixel_size_without_a_usual_result_is_asked_about(
 ) -> None:
     source = tmp_path / "s"
     write_png(source / "x.png", np.tile(texture(1), (5, 5))[:300, :400])
-    (source / "t.csv").write_text(f"filename,mm/px,cx,cy,a,b,angle_deg\nx.png,{row}\n")
+    (source / "t.csv").write_text(
+        f"filename,mm/px,cx,cy,semi_axis_a,semi_axis_b,angle_deg\nx.png,{row}\n"
+    )
     plan = plan_import(project, source)
     (frame,) = plan.frames
     (doubt,) = plan.open_doubts(frame)
@@ -160,7 +162,9 @@ def test_a_pixel_size_without_a_usual_result_is_asked_about(
     (source / "t.csv").write_text("filename,mm/px\nx.png,10\n")
     (drawn,) = plan_import(project, source).frames
     assert drawn.certain and drawn.ellipse is not None and drawn.calibration is None
-    (source / "t.csv").write_text(f"filename,mm/px,cx,cy,a,b,angle_deg\nx.png,{row}\n")
+    (source / "t.csv").write_text(
+        f"filename,mm/px,cx,cy,semi_axis_a,semi_axis_b,angle_deg\nx.png,{row}\n"
+    )
     for value, expected in (("keep", float(row.split(",")[0])), ("0.15", 0.15)):
         (kept,) = plan_import(project, source, Choices.of([("calibration", value, ())])).frames
         assert kept.calibration is not None and kept.calibration.mm_per_px == expected
@@ -180,12 +184,31 @@ def test_an_ellipse_of_a_table_that_is_hardly_a_head_is_a_proposal(
 ) -> None:
     source = tmp_path / "s"
     write_png(source / "x.png", np.tile(texture(1), (5, 5))[:300, :400])
-    (source / "t.csv").write_text(f"filename,cx,cy,a,b,angle_deg\nx.png,{row}\n")
+    (source / "t.csv").write_text(
+        f"filename,cx,cy,semi_axis_a,semi_axis_b,angle_deg\nx.png,{row}\n"
+    )
     report = import_named(project, source)
     assert (said is None) == (report.problems == ())
     assert said is None or said in report.problems[0]
     states = [a.state for a in project.annotations.by_frame().values()]
     assert states == (["final" if said is None else "proposed"] if taken else [])
+
+
+def test_a_plan_says_which_names_are_taken(project: Project, tmp_path: Path) -> None:
+    source = tmp_path / "scans"
+    for name in ("007_HC.png", "thorax.png"):
+        write_png(source / name, texture(1) if name[0] == "0" else texture(2))
+    assert plan_import(project, source).renamed(keep_names=True) is None
+    import_named(project, source)
+    assert plan_import(project, source).renamed(keep_names=True) is None
+    for name in ("007_HC.png", "thorax.png"):
+        write_png(source / name, texture(3) if name[0] == "0" else texture(4))
+    plan = plan_import(project, source)
+    kept, neutral = plan.renamed(keep_names=True), plan.renamed(keep_names=False)
+    assert kept is not None and "2 frames of the same name" in kept
+    assert kept.endswith("a number: 007_HC, thorax.")
+    assert neutral is not None and neutral.endswith("gets a number: 007_HC.")
+    assert plan_import(project, source, Choices(cohort="other")).renamed(keep_names=True) is None
 
 
 def test_a_frame_is_left_out_by_choice_and_what_the_project_holds_is_known(

@@ -13,6 +13,7 @@ import pytest
 from fetalstudio.engine.models.loading import find_model
 from fetalstudio.formats.neighbours import read_neighbours
 from fetalstudio.project.project import Project
+from fetalstudio.segmentation.compact import CompactConfig
 from fetalstudio.studies.pretrain import detail, outline, segmenter, synthesizer
 from fetalstudio.studies.pretrain.__main__ import main
 from fetalstudio.studies.reliability import estimates
@@ -21,9 +22,19 @@ from fetalstudio.synthesis.equaliser import NEUTRAL
 from fetalstudio.synthesis.synthesizer import Synthesizer
 
 
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A segmenter that is quickly measured on all frames."""
+    config = CompactConfig(
+        image_size=64, widths=(8, 8, 8, 32), blocks=(1, 1, 1), attention=1, decoder_mlp=8
+    )
+    monkeypatch.setattr(segmenter, "CompactConfig", lambda: config)
+    monkeypatch.setattr(segmenter, "pretrain", partial(segmenter.pretrain, config=config))
+
+
 @pytest.mark.slow
 def test_simulated_frames_join_a_pretraining_and_its_card(
-    sample_project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sample_project: Project, small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[int] = []
     train = segmenter.pretrain
@@ -70,7 +81,7 @@ def test_the_judge_knows_no_head_that_a_synthesizer_learnt_from(
 
 @pytest.mark.slow
 def test_a_judge_is_trained_by_one_command(
-    sample_project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sample_project: Project, small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(segmenter, "estimates", partial(estimates, copies=0))
     command = ["judge", str(sample_project.path), "--steps", "1", "--batch", "1"]

@@ -123,14 +123,14 @@ def test_the_guidance_pulls_away_from_the_answer_without_the_ellipse(
 def test_a_teachers_guided_answers_are_learnt(
     examples: list[LabelledFrame], tmp_path: Path
 ) -> None:
-    plain = replace(SETTINGS, steps=30, batch=4, learning_rate=4e-3, guidance=1.0)
+    plain = replace(SETTINGS, steps=15, warmup=10, learning_rate=4e-3, guidance=1.0)
     teacher = train(examples, plain, tmp_path / "teacher.pt")
     still: list[float] = []
     watch = Watch(lambda _step, loss: still.append(loss), lambda: bool(still))
     train(examples, plain, tmp_path / "same.pt", start=teacher, teacher=teacher, watch=watch)
     assert still[0] < 1e-6  # without guidance there is nothing to learn from oneself
     losses: list[float] = []
-    guided = replace(plain, steps=60, guidance=4.0, guidance_interval=(0.0, 1.0))
+    guided = replace(plain, steps=30, guidance=4.0, guidance_interval=(0.0, 1.0))
     watch = Watch(lambda _step, loss: losses.append(loss))
     train(examples, guided, tmp_path / "own.pt", start=teacher, teacher=teacher, watch=watch)
     assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:10])

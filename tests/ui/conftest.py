@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,14 @@ from PySide6.QtWidgets import QApplication, QMenu
 from pytestqt.qtbot import QtBot
 from shiboken6 import isValid
 
+from fetalstudio.engine.process import client, worker
 from fetalstudio.project.project import Project
 from fetalstudio.ui import theme
 from fetalstudio.ui.job_runner import Engine
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.settings import Settings
 from fetalstudio.ui.window.main_window import MainWindow
+from tests.engine.support import ForkedWorker
 
 PATIENCE_MS = 60_000
 
@@ -79,6 +82,14 @@ def engine(qapp: object) -> Iterator[Engine]:
     engine = Engine(grace_s=1.0)
     yield engine
     engine.shutdown()
+
+
+@pytest.fixture
+def forked_engine(forks: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine's process is forked from one that has loaded PyTorch; see :func:`forks`."""
+    if sys.platform != "win32":
+        monkeypatch.setattr(client, "START_METHOD", "forkserver")
+        monkeypatch.setattr(worker, "main", ForkedWorker())
 
 
 @pytest.fixture

@@ -35,6 +35,8 @@ GRACE_S = 4.0
 """Time for a cancelled job to stop by itself before its process is ended.
 
 With the end of the process it stays below the 5 s within which any job should have ended."""
+START_METHOD = "spawn"
+"""How the process is started: with nothing of the window, whose threads may hold locks."""
 SEEN_INTERVAL_S = 0.05
 """Droppable events of a kind come at most this often: 20 a second."""
 _EXIT_S = 4.0  # torch takes a second or two to leave in good order
@@ -68,9 +70,10 @@ class _Child:
 
     def __init__(self, grace_s: float) -> None:
         """Start the process. Raises OSError if the system cannot."""
-        spawn = multiprocessing.get_context("spawn")
-        self.pipe, theirs = spawn.Pipe()
-        self.process = spawn.Process(
+        # Typed loosely: the contexts have no common type with a process.
+        context: Any = multiprocessing.get_context(START_METHOD)
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(
             target=worker.main, args=(theirs, grace_s), name="fetalstudio-engine", daemon=True
         )
         try:

@@ -134,13 +134,8 @@ class Workplace:
         *,
         log: str = "",
     ) -> Child[None]:
-        """Start a command; what it prints goes into files, whose names begin with ``log``.
-
-        ``prepare``, which can be pickled, is called in the process first.
-        """
-        for name in ("stdout", "stderr"):
-            (self.folder / f"{log}{name}").write_bytes(b"")
-        return Child(_command, arguments, self.folder, log, prepare)
+        """Start a command; see :func:`start_command`."""
+        return start_command(arguments, self.folder, prepare, log=log)
 
     def ended(self, child: Child[None], *, log: str = "") -> Ended:
         """Wait for the end of a command."""
@@ -187,6 +182,23 @@ PRELOADED = (
     "fetalstudio.synthesis.synthesizer",
 )
 """The modules that the commands import."""
+
+
+def start_command(
+    arguments: list[str],
+    folder: Path,
+    prepare: Callable[[], object] | None = None,
+    *,
+    log: str = "",
+) -> Child[None]:
+    """Start a command; what it prints goes into the files ``stdout`` and ``stderr`` in ``folder``,
+    whose names begin with ``log``.
+
+    ``prepare``, which can be pickled, is called in the process first.
+    """
+    for name in ("stdout", "stderr"):
+        (folder / f"{log}{name}").write_bytes(b"")
+    return Child(_command, arguments, folder, log, prepare)
 
 
 def _command(

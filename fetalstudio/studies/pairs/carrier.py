@@ -19,6 +19,7 @@ from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.engine.models.loading import BUILT_IN, find_model, load_segmenter
 from fetalstudio.formats.model_card import fingerprint
 from fetalstudio.segmentation.segmenter import Segmenter
+from fetalstudio.studies.adapting import adapted
 from fetalstudio.studies.pairs.drawing import (
     AFRICA,
     HC18,
@@ -27,7 +28,7 @@ from fetalstudio.studies.pairs.drawing import (
     of_cohort,
     one_of_each,
 )
-from fetalstudio.studies.pairs.making import PairSettings, adapted, pairs_in
+from fetalstudio.studies.pairs.making import PairSettings, pairs_in
 from fetalstudio.studies.pairs.plan import (
     ADAPTED,
     AS_IT_IS,
@@ -162,7 +163,15 @@ class Carrier:
         def load() -> Synthesizer:
             if kind != ADAPTED:
                 return self.load()
-            return adapted(self.load(), real, folder / "adapting.pt", self.pairs, run.draw)
+            return adapted(
+                self.load(),
+                real,
+                folder / "adapting.pt",
+                steps=self.pairs.adapt_steps,
+                batch=self.pairs.adapt_batch,
+                learning_rate=self.pairs.adapt_rate,
+                seed=run.draw,
+            )
 
         return pairs_in(
             folder,

@@ -14,7 +14,6 @@ from fetalstudio.core.screening import PairFilter
 from fetalstudio.engine.quality import edge_score
 from fetalstudio.formats.files import write_bytes
 from fetalstudio.formats.pictures import SYNTHETIC_NOTE, read_image, write_png
-from fetalstudio.synthesis.adapting import Halt, adapt, adapt_settings
 from fetalstudio.synthesis.scene import Scene
 from fetalstudio.synthesis.simulated import SIMULATED
 from fetalstudio.synthesis.synthesizer import Synthesizer, simulate_scenes
@@ -96,41 +95,3 @@ def _read(lines: Path) -> list[Ellipse | None]:
         return []
     rows = [json.loads(line) for line in lines.read_text().splitlines()]
     return [None if row is None else Ellipse(*row) for row in rows]
-
-
-def adapted(
-    parent: Synthesizer,
-    frames: Sequence[LabelledFrame],
-    checkpoint: Path,
-    settings: PairSettings,
-    seed: int,
-) -> Synthesizer:
-    """A copy of ``parent``, adapted to the frames; resumes from ``checkpoint``.
-
-    No held-out frame decides when to stop, because it would be one more real frame.
-    """
-    halts: list[Halt] = []
-
-    def keep(halt: Halt) -> bool:
-        halts.append(halt)
-        return False
-
-    adapt(
-        [frame.loaded() for frame in frames],
-        adapt_settings(
-            parent.pipeline,
-            steps=settings.adapt_steps,
-            batch=settings.adapt_batch,
-            learning_rate=settings.adapt_rate,
-            seed=seed,
-            guidance=parent.card.training_data.get("settings", {}).get("guidance", 1.0),
-        ),
-        checkpoint,
-        start=parent.pipeline,
-        halts=[settings.adapt_steps],
-        device=parent.pipeline.device,
-        on_step=lambda step, loss: None,
-        on_halt=keep,
-    )
-    # A segmenter's input does not resolve the fine grain, so the parent's lift is good enough.
-    return Synthesizer(halts[0].pipeline, parent.card, "unsaved", parent.finish)

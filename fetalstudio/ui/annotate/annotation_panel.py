@@ -15,12 +15,14 @@ from PySide6.QtWidgets import (
 
 from fetalstudio.core.biometry import measure
 from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.engine.jobs.propose.request import PROPOSED_BY
 from fetalstudio.project.records import Annotation, Frame
 from fetalstudio.ui import theme
 from fetalstudio.ui.annotate.biometry_panel import BiometryPanel
 from fetalstudio.ui.annotate.calibration import CalibrationPanel
 from fetalstudio.ui.annotate.revision_list import RevisionList
 from fetalstudio.ui.canvas import EllipseStyle
+from fetalstudio.ui.common.elided_label import ElidedLabel
 from fetalstudio.ui.worklist import certainty
 
 _WIDTH = 300
@@ -41,8 +43,7 @@ class AnnotationPanel(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.state = QLabel()
         self.state.setTextFormat(Qt.TextFormat.RichText)
-        self.by = theme.style(QLabel(), "dim")
-        self.by.setWordWrap(True)
+        self.by = ElidedLabel()
         self.confirm = theme.style(QPushButton("Confirm, next"), "primary")
         self.confirm.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.convention = QCheckBox("Propose as this cohort is drawn")
@@ -101,7 +102,7 @@ class AnnotationPanel(QWidget):
         held = annotation if annotation is not None and annotation.ellipse is not None else None
         state = held.state if held is not None else "none"
         self._say(theme.STATE_COLOURS[state], *_STATE_WORDS[state])
-        # The text is never empty, so that the button below does not move.
+        # Always one line, so that the button below does not move.
         self.by.setText(" " if held is None else _by(held))
         self.confirm.setEnabled(held is not None)
         self.confirm.setText("Next" if state == "final" else "Confirm, next")
@@ -158,6 +159,7 @@ def ellipse_style(annotation: Annotation | None) -> EllipseStyle:
 
 
 def _by(annotation: Annotation) -> str:
+    author = annotation.author.removeprefix(PROPOSED_BY)
     if annotation.confidence is None:
-        return f"by {annotation.author}"
-    return f"by {annotation.author}, {certainty(annotation.confidence)}"
+        return f"by {author}"
+    return f"by {author}, {certainty(annotation.confidence)}"

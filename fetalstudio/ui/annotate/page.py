@@ -22,6 +22,7 @@ from fetalstudio.ui.annotate.calibration import CalibrationFlow
 from fetalstudio.ui.annotate.proposing import ProposalFlow
 from fetalstudio.ui.annotate.snapping import SnapFlow
 from fetalstudio.ui.canvas import CanvasActions, FrameCanvas, GreyWindow, Tool
+from fetalstudio.ui.canvas.finished import finished_ellipse
 from fetalstudio.ui.commands import SetEllipse, SetLabel
 from fetalstudio.ui.common.empty import EmptyState
 from fetalstudio.ui.common.form import page_action
@@ -353,17 +354,11 @@ class AnnotatePage(QWidget):
 
     def confirm(self) -> None:
         """Make the ellipse final and go to the next frame that is not."""
-        self.canvas.flush()
         if self._frame is None or self._unreadable:
             return
-        if self.canvas.drawing:
-            self.session.message.emit("Finish the line first, or cancel it with Esc.", "info")
-            return
-        ellipse = self.canvas.ellipse()
+        advice = "Draw an ellipse first, or press P for a proposal."
+        ellipse = finished_ellipse(self.canvas, self.session.message.emit, advice)
         if ellipse is None:
-            self.session.message.emit(
-                "Draw an ellipse first, or press P for a proposal.", "warning"
-            )
             return
         held = self._annotation
         done = held is not None and (held.ellipse, held.state) == (ellipse, "final")

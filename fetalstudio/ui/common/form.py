@@ -205,6 +205,15 @@ class _WheelGuard(QObject):
         return True
 
 
+def leave_on_return(part: QWidget, then: QWidget) -> None:
+    """Let Return in a number field of ``part`` enter the number and give the keyboard to ``then``.
+
+    In the field, letters are text; after it, they are the keys of the page again.
+    """
+    for field in part.findChildren(QAbstractSpinBox):
+        field.lineEdit().returnPressed.connect(then.setFocus)
+
+
 def with_foot(panel: QScrollArea, foot: QWidget) -> QWidget:
     """The panel with ``foot`` below it; the foot holds the main button and does not scroll."""
     whole = QWidget()

@@ -29,6 +29,7 @@ from fetalstudio.project.records import Frame, Reading
 from fetalstudio.ui import theme
 from fetalstudio.ui.annotate.bars import ViewBar, tool_button
 from fetalstudio.ui.canvas import CanvasActions, EllipseStyle, FrameCanvas, GreyWindow, Tool
+from fetalstudio.ui.canvas.finished import finished_ellipse
 from fetalstudio.ui.common.dots import dot_icon
 from fetalstudio.ui.common.elided_label import ElidedLabel
 from fetalstudio.ui.common.empty import EmptyState
@@ -370,18 +371,14 @@ class AdjudicationPage(QWidget):
 
     def decide(self) -> None:
         """Make the ellipse on screen final, and go to the next frame that is not decided."""
-        self.canvas.flush()
         if self._frame is None:
             return
-        if self.canvas.drawing:
-            self.session.message.emit("Finish the line first, or cancel it with Esc.", "info")
-            return
-        ellipse = self.canvas.ellipse()
+        ellipse = finished_ellipse(
+            self.canvas,
+            self.session.message.emit,
+            "Take a reading with its number, press M for the mean, or draw an ellipse first.",
+        )
         if ellipse is None:
-            self.session.message.emit(
-                "Take a reading with its number, press M for the mean, or draw an ellipse first.",
-                "warning",
-            )
             return
         frame_id = self._frame.id
         ids = [reading.id for reading in self._readings]

@@ -23,6 +23,7 @@ from fetalstudio.project.records import ReadingSession
 from fetalstudio.ui import theme
 from fetalstudio.ui.annotate.bars import ViewBar, tool_button
 from fetalstudio.ui.canvas import CanvasActions, FrameCanvas, GreyWindow, Tool
+from fetalstudio.ui.canvas.finished import finished_ellipse
 from fetalstudio.ui.common.elided_label import ElidedLabel
 from fetalstudio.ui.common.empty import EmptyState
 from fetalstudio.ui.common.form import page_action
@@ -250,19 +251,12 @@ class ReadingPage(QWidget):
 
     def save(self) -> None:
         """Save the ellipse as a reading, and go to the next frame."""
-        self.canvas.flush()
         if self._number is None:
             return
-        if self.canvas.drawing:
-            self.session.message.emit("Finish the line first, or cancel it with Esc.", "info")
-            return
-        ellipse = self.canvas.ellipse()
-        if ellipse is None:
-            self.session.message.emit(
-                "Draw an ellipse first, or press X if the frame cannot be read.", "warning"
-            )
-            return
-        self._store(ellipse)
+        advice = "Draw an ellipse first, or press X if the frame cannot be read."
+        ellipse = finished_ellipse(self.canvas, self.session.message.emit, advice)
+        if ellipse is not None:
+            self._store(ellipse)
 
     def skip(self) -> None:
         """Save that the frame cannot be read, and go to the next one."""

@@ -28,7 +28,14 @@ from fetalstudio.ui.canvas import CanvasActions, FrameCanvas
 from fetalstudio.ui.commands import ProjectCommand, ReviewPair, ReviewPairs
 from fetalstudio.ui.common.elided_label import ElidedLabel
 from fetalstudio.ui.common.empty import EmptyState
-from fetalstudio.ui.common.form import Section, keyed, note, rule, side_panel
+from fetalstudio.ui.common.form import (
+    Section,
+    keyed,
+    leave_on_return,
+    note,
+    rule,
+    side_panel,
+)
 from fetalstudio.ui.common.quality import QualityPanel
 from fetalstudio.ui.review.comparison import Comparison
 from fetalstudio.ui.review.correction import Correction
@@ -175,6 +182,7 @@ class ReviewPage(QWidget):
         self._of_the_pair = (self.pair_view, figures, made, divider)
 
         self.filter_form = PairFilterForm(self.session.settings, self)
+        leave_on_return(self.filter_form, self.list)
         self.filter_form.changed.connect(self.refresh)
         self.filter_form.accept_button.clicked.connect(lambda: self.decide_all("accepted"))
         self.filter_form.reject_button.clicked.connect(lambda: self.decide_all("rejected"))

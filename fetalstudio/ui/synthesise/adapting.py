@@ -65,6 +65,8 @@ class AdaptingDialog(QDialog):
             side_panel(316, self._data_section(), self._settings_section(), self._outcome_section())
         )
         row.addLayout(self._stage(), 1)
+        for button in (self.start_button, self.use_button, self.keep_button):
+            button.setAutoDefault(False)  # Return only enters a number or a name
         session.project_changed.connect(self._project_changed)
         session.models_changed.connect(self._show_outcome)
         for signal in (session.frames_changed, session.annotation_changed):

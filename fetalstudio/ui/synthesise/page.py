@@ -28,7 +28,14 @@ from fetalstudio.ui import theme
 from fetalstudio.ui.commands import MoveHead
 from fetalstudio.ui.common.empty import EmptyState
 from fetalstudio.ui.common.filmstrip import Filmstrip
-from fetalstudio.ui.common.form import Section, combo, keyed, note, side_by_side
+from fetalstudio.ui.common.form import (
+    Section,
+    combo,
+    keyed,
+    leave_on_return,
+    note,
+    side_by_side,
+)
 from fetalstudio.ui.common.job_bar import JobBar
 from fetalstudio.ui.common.quality import QualityPanel
 from fetalstudio.ui.job_runner import JobHandle
@@ -116,6 +123,7 @@ class SynthesisePage(QWidget):
             self.batch,
         )
         row.addWidget(self.panel)
+        leave_on_return(self.panel, self.canvas)
         self._stack = QStackedLayout(self)
         self._stack.addWidget(work)
         self._stack.addWidget(self.empty)

@@ -132,6 +132,8 @@ class TrainingCurves(QWidget):
         dice = self._column("validation_dice")
         log = self.log_button.isChecked()
         self.loss_plot.setLogMode(y=log)
+        for plot in (self.loss_plot, self.dice_plot):  # without values, numbers would mean nothing
+            plot.getAxis("left").setStyle(showValues=bool(self._rows))
         for curve, values in (
             (self._train, train),
             (self._validation, validation),

@@ -6,7 +6,8 @@ from typing import cast
 
 from PySide6.QtWidgets import QPushButton, QWidget
 
-from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest, Protocol
+from fetalstudio.core.words import counted
+from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest, EvaluateResult, Protocol
 from fetalstudio.ui.common.cohort_box import annotated_cohorts, chosen_cohort, fill_cohorts
 from fetalstudio.ui.common.form import Section, choice, combo, tick
 from fetalstudio.ui.common.job_bar import JobBar
@@ -65,22 +66,36 @@ class EvaluationPanel(Section):
 
     def evaluate(self) -> None:
         """Evaluate the chosen model on the chosen frames."""
+        segmenter = str(self.model_box.currentData())
         request = EvaluateRequest(
             self._session.open.path,
-            segmenter=str(self.model_box.currentData()),
+            segmenter=segmenter,
             cohort=chosen_cohort(self.cohort_box),
             prompt=chosen_prompt(self.prompt_box),
             protocol=cast(Protocol, self.protocol_box.currentData()),
             held_out=self.held_out_box.isChecked(),
         )
         handle = self._session.submit(request)
-        project = self._session.project
-        handle.on_finished(
-            # The frames of a project that was closed meanwhile cannot be shown.
-            lambda r: self.view.show_result(r) if self._session.project is project else None
-        )
+        handle.on_finished(lambda result: self._finished(request, result))
         self.job_bar.follow(handle)
-        handle.ended.connect(self._enable)
+        handle.ended.connect(self._ended)  # after the bar has let go of it
+        self.view.show_running(segmenter)
+        self._enable()
+
+    def _finished(self, request: EvaluateRequest, result: EvaluateResult) -> None:
+        # The frames of a project that was closed meanwhile cannot be shown.
+        here = self._session.is_open(request.project)
+        if here:
+            self.view.show_result(result)
+        if not (here and self.view.isVisible()):
+            frames, dice = counted(result.n, "frame"), result.dice["mean"]
+            where = "" if here else f"{request.project.name}: "
+            text = f"{where}{result.segmenter} was evaluated on {frames}: mean Dice {dice:.3f}."
+            self._session.message.emit(text, "info")
+
+    def _ended(self) -> None:
+        if self.view.result is None:  # it was said that there will be one
+            self.view.show_result(None)
         self._enable()
 
     def _enable(self) -> None:

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import (
     QHeaderView,
     QLabel,
     QPushButton,
+    QScrollArea,
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
@@ -29,12 +30,13 @@ from fetalstudio.ui import theme
 from fetalstudio.ui.common.form import note
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.train.agreement_plot import AgreementPlot
-from fetalstudio.ui.train.gallery import Gallery
+from fetalstudio.ui.train.gallery import LEGEND, Gallery
 
 _NOTHING = (
     "Choose a segmenter and evaluate it. Its Dice, its errors in mm and its worst frames are shown "
     "here."
 )
+_SOON = "Its Dice, its errors in mm and its worst frames are shown here when it has ended."
 _TABLE_HEIGHT = 220
 
 
@@ -62,8 +64,9 @@ class EvaluationView(QWidget):
         head.addWidget(self.title, 1)
         for button in (self.report_button, self.csv_button):
             head.addWidget(button)
-        self._worst_title = theme.style(QLabel("Worst frames"), "heading")
-        layout = QVBoxLayout(self)
+        self._worst_title = _worst_title()
+        whole = QWidget()
+        layout = QVBoxLayout(whole)
         layout.setContentsMargins(theme.SPACE, 2 * theme.SPACE, theme.SPACE, theme.SPACE)
         layout.setSpacing(theme.SPACE)
         layout.addLayout(head)
@@ -73,6 +76,15 @@ class EvaluationView(QWidget):
         layout.addWidget(self._worst_title)
         layout.addWidget(self.gallery, 3)
         layout.addStretch(0)
+        # In a low window the frames would have no room below the figures.
+        area = QScrollArea()
+        area.setWidget(whole)
+        area.setWidgetResizable(True)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setFrameShape(QScrollArea.Shape.NoFrame)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(area)
         self.show_result(None)
 
     def show_result(self, result: EvaluateResult | None) -> None:
@@ -91,6 +103,12 @@ class EvaluationView(QWidget):
         self.about.setText(_about(result))
         self._fill(result)
         self.gallery.show_scores(worst(result.frames))
+
+    def show_running(self, segmenter: str) -> None:
+        """Say that a segmenter is being evaluated. A former result stays until there is another."""
+        if self.result is None:
+            self.title.setText(f"Evaluating {segmenter}")
+            self.about.setText(_SOON)
 
     def save_report(self, path: Path) -> None:
         """Save the report as HTML; the engine writes it."""
@@ -175,10 +193,20 @@ def _about(result: EvaluateResult) -> str:
     )
 
 
+def _worst_title() -> QWidget:
+    title = QWidget()
+    row = QHBoxLayout(title)
+    row.setContentsMargins(0, 0, 0, 0)
+    row.addWidget(theme.style(QLabel("Worst frames"), "heading"))
+    row.addWidget(theme.style(QLabel(LEGEND), "dim"), 1)
+    return title
+
+
 def _table() -> QTableWidget:
     table = QTableWidget(0, 0)
     table.verticalHeader().hide()
     table.setShowGrid(False)
+    table.setAlternatingRowColors(True)  # a row has two lines
     table.setAccessibleName("Figures")
     table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
     table.setHorizontalScrollMode(QTableWidget.ScrollMode.ScrollPerPixel)

@@ -10,11 +10,17 @@ from PySide6.QtWidgets import QListView, QListWidget, QListWidgetItem, QWidget
 
 from fetalstudio.core.errors import UserError
 from fetalstudio.engine.jobs.evaluate.request import FrameScore
-from fetalstudio.engine.pictures import overlay
+from fetalstudio.engine.pictures import FOUND, REFERENCE, overlay
 from fetalstudio.ui.common.pixmaps import shrunk, to_pixmap
+from fetalstudio.ui.common.plots import chip
 from fetalstudio.ui.session import Session
 
 SIZE = QSize(216, 146)
+LEGEND = " ".join(
+    chip("#{:02x}{:02x}{:02x}".format(*colour), whose)
+    for colour, whose in ((REFERENCE, "annotation"), (FOUND, "segmenter"))
+)
+"""Whose ellipse has which colour, as rich text."""
 _FRAME_ID = Qt.ItemDataRole.UserRole
 
 
@@ -36,10 +42,9 @@ class Gallery(QListWidget):
         self.setMovement(QListView.Movement.Static)
         self.setIconSize(SIZE)
         self.setGridSize(SIZE + QSize(16, 56))
+        self.setMinimumHeight(self.gridSize().height() + 2)  # one row
         self.setWordWrap(True)
-        self.setToolTip(
-            "Blue: the person's ellipse; orange: the segmenter's. Double-click to open the frame"
-        )
+        self.setToolTip("Double-click to open the frame")
         self.setAccessibleName("Worst frames")
         self.itemActivated.connect(lambda item: self.chosen.emit(str(item.data(_FRAME_ID))))
 
@@ -60,6 +65,7 @@ class Gallery(QListWidget):
         project = self._session.project
         if not self._waiting or project is None:
             self._painter.stop()
+            self.doItemsLayout()  # items were laid out by what they were without a picture
             return
         item, score = self._waiting.pop(0)
         try:

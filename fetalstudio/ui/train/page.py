@@ -27,7 +27,15 @@ from fetalstudio.project.records import Run
 from fetalstudio.ui import theme
 from fetalstudio.ui.commands import AdoptModel
 from fetalstudio.ui.common.filmstrip import Filmstrip
-from fetalstudio.ui.common.form import Section, keyed, note, side_by_side, side_panel, with_foot
+from fetalstudio.ui.common.form import (
+    Section,
+    keyed,
+    leave_on_return,
+    note,
+    side_by_side,
+    side_panel,
+    with_foot,
+)
 from fetalstudio.ui.common.job_bar import JobBar
 from fetalstudio.ui.job_runner import JobHandle
 from fetalstudio.ui.session import Session
@@ -77,6 +85,7 @@ class TrainPage(QWidget):
         row.addWidget(self.evaluation.view, 1)
         self.tabs = self._results()
         row.addWidget(self.tabs)
+        leave_on_return(self, self)
         self._show_tab(0)
 
         session.project_changed.connect(self._project_changed)

@@ -905,15 +905,20 @@ def test_a_proposal_for_an_empty_frame_is_shown_to_be_decided(
     page: AnnotatePage, project: Project, jobs: Jobs
 ) -> None:
     frame_id = unannotated(page)
+    place = page.panel.confirm.geometry()
     key(page, Qt.Key.Key_P)
     assert jobs.requests == [ProposeRequest(project.path, frame_ids=(frame_id,))]
     project.annotations.add(
-        frame_id, HEAD, author="segmenter:compact", state="proposed", confidence=0.93
+        frame_id, HEAD, author="segmenter:compact+cohort", state="proposed", confidence=0.93
     )
     jobs.end(found(frame_id))
+    QApplication.processEvents()
+    assert page.panel.confirm.geometry() == place, "it does not move under the pointer"
+    by = page.panel.by
+    assert by.text() == "by compact+cohort, fairly sure, 93%"
+    assert by.fontMetrics().horizontalAdvance(by.text()) <= by.width()
     assert page.canvas.ellipse() == HEAD
     assert "Proposed" in page.panel.state.text()
-    assert "93%" in page.panel.by.text()
     assert page.canvas.ghost() is None
     key(page, Qt.Key.Key_Return)
     assert newest(project, frame_id).state == "final"
@@ -1228,7 +1233,7 @@ def test_an_unsure_outline_is_doubled(page: AnnotatePage) -> None:
 
 
 def test_the_segmenter_itself_proposes_on_a_real_frame(
-    page: AnnotatePage, project: Project, qtbot: QtBot
+    page: AnnotatePage, project: Project, qtbot: QtBot, forked_engine: None
 ) -> None:
     """The whole way through the engine's process, with the built-in model."""
     frame_id = annotated(page)

@@ -279,7 +279,11 @@ def few_drawn(sample_project: Project) -> None:
 
 
 def test_proposals_for_all_wait_for_a_person(
-    few_drawn: None, library: LibraryPage, window: MainWindow, qtbot: QtBot
+    few_drawn: None,
+    library: LibraryPage,
+    window: MainWindow,
+    qtbot: QtBot,
+    forked_engine: None,
 ) -> None:
     session = library.session
     with qtbot.waitSignal(session.frames_changed, timeout=120_000):
@@ -296,7 +300,11 @@ def test_proposals_for_all_wait_for_a_person(
 
 
 def test_how_a_cohort_is_drawn_is_said_once_it_was_measured(
-    few_drawn: None, library: LibraryPage, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+    few_drawn: None,
+    library: LibraryPage,
+    qtbot: QtBot,
+    monkeypatch: pytest.MonkeyPatch,
+    forked_engine: None,
 ) -> None:
     """Nothing is measured by itself: the window would wait for a segmenter."""
     shown = library.convention
@@ -374,7 +382,7 @@ def test_a_cancelled_proposal_leaves_the_page_ready(
 
 
 def test_p_never_touches_what_a_person_drew(
-    library: LibraryPage, window: MainWindow, qtbot: QtBot
+    library: LibraryPage, window: MainWindow, qtbot: QtBot, forked_engine: None
 ) -> None:
     library.session.settings.follow_convention = False  # which would be measured first
     click(qtbot, library, "011_HC")

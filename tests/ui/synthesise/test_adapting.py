@@ -81,6 +81,18 @@ def test_it_says_what_will_be_learnt_from(qtbot: QtBot, page: SynthesisePage) ->
     assert "first steps" in dialog.estimate.text()
 
 
+def test_return_enters_a_number_or_a_name_and_starts_nothing(
+    qtbot: QtBot, page: SynthesisePage, fakes: list[tuple[Any, HandleFake]]
+) -> None:
+    dialog = opened(qtbot, page)
+    for field in (dialog.steps_box, dialog.name_box):
+        field.setFocus()
+        qtbot.keyClick(field, Qt.Key.Key_Return)
+    assert fakes == [] and dialog.isVisible()
+    qtbot.keyClick(dialog.steps_box, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
+    assert len(fakes) == 1
+
+
 @pytest.mark.parametrize("count", ["frames", "real_frames"])
 def test_what_a_model_of_the_project_learnt_from_is_told(
     page: SynthesisePage, window: MainWindow, count: str
@@ -116,7 +128,7 @@ def test_from_the_key_to_a_model_in_use_and_back(
     QTest.keyClicks(dialog.name_box, "ours")
     qtbot.keyClick(dialog, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
     assert dialog.job_bar.isVisible() and not dialog.start_button.isEnabled()
-    qtbot.waitUntil(dialog.start_button.isEnabled, timeout=20_000)
+    qtbot.waitUntil(dialog.start_button.isEnabled)
     (request,) = requests
     assert isinstance(request, AdaptRequest)
     assert (request.steps, request.name, request.synthesizer) == (40, "ours", "compact")
@@ -252,7 +264,7 @@ def test_a_picture_of_another_synthesizer_is_out_of_date(
 ) -> None:
     page.controls.follow_box.setChecked(False)
     page.synthesise()
-    qtbot.waitUntil(lambda: not page.sampler.busy, timeout=20_000)
+    qtbot.waitUntil(lambda: not page.sampler.busy)
     assert not page.stale
     add_model(page.session, "ward")
     page.session.undo_stack.push(AdoptModel(page.session, "synthesizer", "ward"))

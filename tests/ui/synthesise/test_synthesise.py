@@ -150,7 +150,7 @@ def test_g_makes_the_picture_with_previews_and_measures_it(
     page.canvas.setFocus()
     qtbot.keyClick(page.canvas, Qt.Key.Key_G)
     assert page.job_bar.isVisible()
-    qtbot.waitUntil(lambda: not page.sampler.busy, timeout=20_000)
+    qtbot.waitUntil(lambda: not page.sampler.busy)
     (request,) = requests
     assert request.ellipse == page.canvas.ellipse() and request.steps is None
     assert same(request.reference, real(page)) and request.previews
@@ -184,7 +184,7 @@ def test_cancel_stops_the_engines_job(
 ) -> None:
     page.controls.steps_box.setValue(50)
     page.synthesise()
-    with qtbot.waitSignal(page.sampler.preview, timeout=20_000):
+    with qtbot.waitSignal(page.sampler.preview):
         pass
     qtbot.mouseClick(page.job_bar.cancel_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: not page.sampler.busy)
@@ -195,7 +195,7 @@ def test_a_failure_is_shown_and_the_next_picture_works(
     qtbot: QtBot, page: SynthesisePage, requests: list[Any]
 ) -> None:
     page.controls.seed_box.setValue(13)
-    with qtbot.waitSignal(page.session.failure, timeout=20_000) as said:
+    with qtbot.waitSignal(page.session.failure) as said:
         page.synthesise()
     assert said.args == ["There is no seed 13. Take another one.", ""]
     page.controls.seed_box.setValue(14)
@@ -252,7 +252,7 @@ def test_a_drag_shows_drafts_and_rest_brings_the_full_picture(
     qtbot: QtBot, page: SynthesisePage, requests: list[Any]
 ) -> None:
     page.synthesise()
-    qtbot.waitUntil(lambda: not page.sampler.busy, timeout=20_000)
+    qtbot.waitUntil(lambda: not page.sampler.busy)
     ellipse = page.canvas.ellipse()
     assert ellipse is not None
     start = QPointF(*page.canvas.view.to_screen((ellipse.cx, ellipse.cy))).toPoint()
@@ -265,7 +265,7 @@ def test_a_drag_shows_drafts_and_rest_brings_the_full_picture(
     moved = page.canvas.ellipse()
     assert moved is not None and moved.cx > ellipse.cx + 10
     assert not page.keep_button.isEnabled()
-    qtbot.waitUntil(lambda: page.keep_button.isEnabled(), timeout=20_000)
+    qtbot.waitUntil(lambda: page.keep_button.isEnabled())
     drafts = [r for r in requests[1:] if r.steps == DRAFT_STEPS]
     assert drafts and not any(r.previews for r in drafts)
     assert requests[-1].steps is None and requests[-1].ellipse == moved
@@ -571,9 +571,9 @@ def test_a_batch_fills_the_queue_and_leads_to_it(
     assert batch.make_button.text() == "Make 5 pairs like my cohort"
     qtbot.mouseClick(batch.make_button, Qt.MouseButton.LeftButton)
     assert not batch.make_button.isEnabled() and batch.job_bar.isVisible()
-    with qtbot.waitSignal(page.session.pairs_changed, timeout=20_000):
+    with qtbot.waitSignal(page.session.pairs_changed):
         pass
-    qtbot.waitUntil(lambda: batch.make_button.isEnabled(), timeout=20_000)
+    qtbot.waitUntil(lambda: batch.make_button.isEnabled())
     (request,) = requests
     assert (request.count, request.cohort, request.steps) == (5, "samples", 6)
     assert len(page.session.open.pairs.all(state="pending")) == 5
@@ -590,7 +590,7 @@ def test_a_cancelled_batch_keeps_what_is_done(
     batch = page.batch
     batch.count_box.setValue(400)
     batch.make()
-    qtbot.waitUntil(lambda: page.filmstrip.count() > 1, timeout=20_000)
+    qtbot.waitUntil(lambda: page.filmstrip.count() > 1)
     qtbot.mouseClick(batch.job_bar.cancel_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: batch.make_button.isEnabled())
     made = len(page.session.open.pairs.all())
@@ -724,6 +724,20 @@ def test_the_main_buttons_are_in_sight_on_a_laptop(
             return button.visibleRegion().boundingRect() == button.rect()
 
         qtbot.waitUntil(whole)
+
+
+def test_return_in_a_number_field_gives_the_keys_back_to_the_page(
+    qtbot: QtBot, page: SynthesisePage, fakes: list[tuple[Any, HandleFake]]
+) -> None:
+    page.panel.tabs.setCurrentIndex(MANY)
+    box = page.batch.count_box
+    box.setFocus()
+    box.selectAll()
+    QTest.keyClicks(box, "8")
+    QTest.keyClick(box, Qt.Key.Key_Return)
+    assert page.window().focusWidget() is page.canvas
+    qtbot.keyClick(page.canvas, Qt.Key.Key_G, Qt.KeyboardModifier.ShiftModifier)
+    assert [request.count for request, _ in fakes] == [8]
 
 
 def test_t_switches_and_a_batch_asked_for_by_its_key_is_seen(

@@ -16,6 +16,7 @@ from pytestqt.qtbot import QtBot
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
+from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.training_settings import OPTIONS, PRESETS
 from fetalstudio.engine.cohort_split import labelled_frames, of_part, split
 from fetalstudio.engine.jobs.evaluate.evaluation import summarise
@@ -58,7 +59,7 @@ def fakes(page: TrainPage, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, H
 def train(qtbot: QtBot, page: TrainPage, epochs: int = 5) -> None:
     page.form.fields["epochs"].show(epochs)
     qtbot.mouseClick(page.start_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: page.start_button.isEnabled(), timeout=20_000)
+    qtbot.waitUntil(lambda: page.start_button.isEnabled())
 
 
 # -- the data ----------------------------------------------------------------------------------
@@ -289,7 +290,7 @@ def test_a_training_draws_its_curves_and_gives_a_verdict(
     handle = page.job_bar.handle
     assert isinstance(handle, JobHandle) and not page.start_button.isEnabled()
     handle.epoch.connect(lambda _: seen.append(page.curves.epochs))
-    qtbot.waitUntil(lambda: page.start_button.isEnabled(), timeout=20_000)
+    qtbot.waitUntil(lambda: page.start_button.isEnabled())
     (request,) = requests
     assert (request.name, request.settings.epochs, request.settings.patience) == ("mine", 6, 9)
     assert request.settings.learning_rate == pytest.approx(3e-4)
@@ -306,7 +307,7 @@ def test_a_training_draws_its_curves_and_gives_a_verdict(
 def test_cancel_keeps_the_best_epoch(qtbot: QtBot, page: TrainPage, requests: list[Any]) -> None:
     page.form.fields["epochs"].show(200)
     page.start()
-    qtbot.waitUntil(lambda: page.curves.epochs >= 4, timeout=20_000)
+    qtbot.waitUntil(lambda: page.curves.epochs >= 4)
     assert page.title.text().startswith("tuned-1") and "running" in page.title.text()
     qtbot.mouseClick(page.job_bar.cancel_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: page.start_button.isEnabled())
@@ -340,7 +341,7 @@ def test_past_runs_show_their_own_curves_also_while_another_trains(
     page.form.name_box.setText("second")
     page.form.fields["epochs"].show(400)
     page.start()
-    qtbot.waitUntil(lambda: page.curves.epochs >= 2 and page.runs.count() == 2, timeout=20_000)
+    qtbot.waitUntil(lambda: page.curves.epochs >= 2 and page.runs.count() == 2)
     page.runs.setCurrentRow(1)
     assert page.title.text() == "first, finished" and page.curves.epochs == 4
     handle = page.job_bar.handle
@@ -351,7 +352,7 @@ def test_past_runs_show_their_own_curves_also_while_another_trains(
     page.runs.setCurrentRow(0)
     shown = page.curves.epochs
     assert shown > 2 and "running" in page.title.text()
-    qtbot.waitUntil(lambda: page.curves.epochs > shown, timeout=20_000)
+    qtbot.waitUntil(lambda: page.curves.epochs > shown)
     handle.cancel()
     qtbot.waitUntil(lambda: page.start_button.isEnabled())
     assert page.title.text() == "second, cancelled"
@@ -429,7 +430,7 @@ def test_the_values_of_an_epoch_take_one_line_in_a_small_window(
     page.curves.set_history([row(number, 0.98) for number in range(20)], best_epoch=10)
     QApplication.processEvents()
     shown = page.curves.findChild(QLabel)
-    assert "best: epoch 10" in shown.text()
+    assert shown is not None and "best: epoch 10" in shown.text()
     assert shown.heightForWidth(shown.width()) == shown.heightForWidth(10_000)
 
 
@@ -507,7 +508,7 @@ def test_an_evaluation_shows_the_figures_and_opens_frames_from_plot_and_gallery(
     assert not view.isVisible() and page.curves.isVisible()
     qtbot.keyClick(page, Qt.Key.Key_V)
     assert view.isVisible() and not page.curves.isVisible() and not view.report_button.isVisible()
-    qtbot.waitUntil(lambda: panel.button.isEnabled(), timeout=20_000)
+    qtbot.waitUntil(lambda: panel.button.isEnabled())
     (request,) = requests
     assert (request.segmenter, request.cohort, request.protocol) == ("compact", "samples", "native")
     assert request.held_out
@@ -519,6 +520,10 @@ def test_an_evaluation_shows_the_figures_and_opens_frames_from_plot_and_gallery(
     assert row["HC bias mm"].startswith("+2.00") and "HD95 mm" not in heads
     assert view.plot.isVisible() and len(view.plot.points.points()) == 16
     qtbot.waitUntil(lambda: not view.gallery.item(11).icon().isNull())
+    first_item = view.gallery.item(0)
+    shown = [label.text() for label in view.findChildren(QLabel) if label.isVisible()]
+    assert any("annotation" in text and "segmenter" in text for text in shown), "both colours"
+    assert view.gallery.viewport().height() >= view.gallery.visualItemRect(first_item).height()
     assert view.result is not None
     worst = view.result.frames
     first = min(worst, key=lambda score: score.dice)
@@ -548,18 +553,15 @@ def test_all_cohorts_are_evaluated_by_one_job_and_shown_apart(
     panel.cohort_box.setCurrentIndex(0)
     panel.held_out_box.setChecked(False)
     panel.evaluate()
-    qtbot.waitUntil(lambda: panel.button.isEnabled(), timeout=20_000)
+    qtbot.waitUntil(lambda: panel.button.isEnabled())
     assert requests[-1].cohort is None and not requests[-1].held_out
     table = panel.view.table
     names = [text_at(table, i, 0) for i in range(table.rowCount())]
     assert names == ["All", "cohort other", "cohort samples"]
 
 
-def test_a_report_and_a_table_are_saved(qtbot: QtBot, page: TrainPage, tmp_path: Path) -> None:
-    view = page.evaluation.view
-    project = page.session.open
-    item = labelled_frames(project)[0]
-    score = FrameScore(
+def _score(item: LabelledFrame) -> FrameScore:
+    return FrameScore(
         frame_id=item.id,
         name="x",
         subject="s",
@@ -572,8 +574,48 @@ def test_a_report_and_a_table_are_saved(qtbot: QtBot, page: TrainPage, tmp_path:
         hc_error_mm=1.0,
         reference=item.ellipse,
     )
-    view.show_result(summarise("m", [score]))
-    with qtbot.waitSignal(page.session.message, timeout=20_000) as said:
+
+
+def test_an_evaluation_under_way_is_not_called_none(
+    page: TrainPage, fakes: list[tuple[Any, HandleFake]]
+) -> None:
+    panel, view = page.evaluation, page.evaluation.view
+    panel.evaluate()
+    assert view.title.text() == "Evaluating compact" and "when it has ended" in view.about.text()
+    fakes[0][1].cancelled.emit(None)
+    fakes[0][1].ended.emit()
+    assert view.title.text() == "No evaluation yet" and panel.button.isEnabled()
+
+
+def test_an_evaluation_that_ends_unseen_is_announced(
+    page: TrainPage, fakes: list[tuple[Any, HandleFake]], tmp_path: Path
+) -> None:
+    told: list[str] = []
+    page.session.message.connect(lambda text, _level: told.append(text))
+    result = summarise("compact", [_score(labelled_frames(page.session.open)[0])])
+    panel = page.evaluation
+    for shown in (True, False):
+        page.tabs.setCurrentIndex(1 if shown else 0)
+        panel.evaluate()
+        fakes[-1][1].finished.emit(result)
+        fakes[-1][1].ended.emit()
+        assert panel.view.result is result
+        said = [] if shown else ["compact was evaluated on 1 frame: mean Dice 0.900."]
+        assert told == said
+    panel.evaluate()
+    name = page.session.open.path.name
+    page.session.new_project(tmp_path / "other")
+    fakes[-1][1].finished.emit(result)
+    fakes[-1][1].ended.emit()
+    assert panel.view.result is None
+    assert told[1:] == [f"{name}: compact was evaluated on 1 frame: mean Dice 0.900."]
+
+
+def test_a_report_and_a_table_are_saved(qtbot: QtBot, page: TrainPage, tmp_path: Path) -> None:
+    view = page.evaluation.view
+    project = page.session.open
+    view.show_result(summarise("m", [_score(labelled_frames(project)[0])]))
+    with qtbot.waitSignal(page.session.message) as said:
         view.save_report(tmp_path / "r.html")
     assert said.args[0] == f"Saved {tmp_path / 'r.html'}."
     assert "Bland-Altman" in (tmp_path / "r.html").read_text()
@@ -641,6 +683,13 @@ def test_the_first_epochs_missing_loss_is_no_trouble(curves: TrainingCurves) -> 
     curves.add(Epoch(2, 2, math.nan, 0.1, 0.97, True))
     assert curves.epochs == 3 and curves.best_epoch == 2
     assert "training none" in curves.readout()
+
+
+def test_empty_curves_have_no_numbers(curves: TrainingCurves) -> None:
+    axis = curves.loss_plot.getAxis("left")
+    assert not axis.style["showValues"]
+    curves.set_history([row(1, 0.9)])
+    assert axis.style["showValues"]
 
 
 def test_a_zero_loss_survives_the_logarithmic_scale(curves: TrainingCurves) -> None:

@@ -12,7 +12,7 @@ from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.progress import Progress
 from fetalstudio.core.similarity import Neighbours
 from fetalstudio.core.style import Style
-from fetalstudio.engine.conventions import offset_of_synthesizer
+from fetalstudio.engine.followed_conventions import offset_of_synthesizer
 from fetalstudio.engine.jobs.adapt.choice import HeldOutFigures
 from fetalstudio.engine.pictures import montage, stack
 from fetalstudio.engine.quality import agreement, pair_quality

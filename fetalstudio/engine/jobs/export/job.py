@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fetalstudio.engine.cohort_conventions import apart
 from fetalstudio.engine.cohort_split import labelled_cohorts
-from fetalstudio.engine.conventions import measure_conventions
 from fetalstudio.engine.jobs.export.request import ExportRequest, ExportResult
+from fetalstudio.engine.measured_conventions import measure_conventions
 from fetalstudio.engine.models.seen import MakersSeen
 from fetalstudio.engine.process.job import CancelCheck, Report
 from fetalstudio.engine.process.progress import Steps

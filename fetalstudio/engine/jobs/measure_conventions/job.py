@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from fetalstudio.engine.cohort_split import check_cohort
-from fetalstudio.engine.conventions import measure_conventions
 from fetalstudio.engine.jobs.measure_conventions.request import (
     MeasureConventionsRequest,
     MeasureConventionsResult,
 )
+from fetalstudio.engine.measured_conventions import measure_conventions
 from fetalstudio.engine.process.job import CancelCheck, Report
 from fetalstudio.project.project import Project
 

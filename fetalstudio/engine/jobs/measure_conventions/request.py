@@ -27,6 +27,8 @@ class MeasureConventionsRequest:
 
 @dataclass(frozen=True, slots=True)
 class MeasureConventionsResult:
+    """How the cohorts of a project are drawn."""
+
     conventions: Mapping[str, CohortConvention]
     """By cohort, where the annotated frames are of enough subjects."""
 

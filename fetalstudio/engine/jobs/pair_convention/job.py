@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from fetalstudio.engine.cohort_split import check_cohort, keep_parts
-from fetalstudio.engine.conventions import pair_conventions
 from fetalstudio.engine.jobs.pair_convention.request import (
     PairConventionRequest,
     PairConventionResult,
 )
+from fetalstudio.engine.measured_conventions import pair_conventions
 from fetalstudio.engine.process.job import CancelCheck, Report
 from fetalstudio.project.project import Project
 

@@ -25,6 +25,8 @@ class PairConventionRequest:
 
 @dataclass(frozen=True, slots=True)
 class PairConventionResult:
+    """How a cohort is drawn, as the pairs that are like it will follow it."""
+
     convention: Convention | None
     """None for a cohort that has none: too few of its subjects are annotated and in the training
     part, or the judge learnt from it."""

@@ -10,8 +10,13 @@ from numpy.typing import NDArray
 
 from fetalstudio.core.convention import Convention
 from fetalstudio.engine.cohort_split import check_cohort
-from fetalstudio.engine.conventions import measured_conventions
-from fetalstudio.engine.jobs.propose.request import Proposal, ProposeRequest, ProposeResult
+from fetalstudio.engine.jobs.propose.request import (
+    PROPOSED_BY,
+    Proposal,
+    ProposeRequest,
+    ProposeResult,
+)
+from fetalstudio.engine.measured_conventions import measured_conventions
 from fetalstudio.engine.models.loading import BUILT_IN, find_model, load_outline, load_segmenter
 from fetalstudio.engine.process.events import Warned
 from fetalstudio.engine.process.job import CancelCheck, Report
@@ -45,7 +50,7 @@ def run(request: ProposeRequest, report: Report, cancelled: CancelCheck) -> Prop
     """
     with Project.open(request.project) as project:
         model = find_model("segmenter", request.segmenter, project)
-        author = f"segmenter:{model.name}"
+        author = f"{PROPOSED_BY}{model.name}"
         check_cohort(project, request.cohort)
         frames = _frames(project, request, author)
         if not frames:

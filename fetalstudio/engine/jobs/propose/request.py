@@ -17,6 +17,9 @@ SNAP = False
 """Whether proposals are moved onto the skull unless a person chooses. This helps where annotators
 follow the skull, and costs where they draw outside of it (docs/evidence/evaluation.md)."""
 
+PROPOSED_BY = "segmenter:"
+"""What the author of a proposal begins with; the name of the segmenter follows."""
+
 
 @dataclass(frozen=True, slots=True)
 class ProposeRequest:
@@ -39,7 +42,7 @@ class ProposeRequest:
     segmenter is used with, and the built-in segmenter finds the box where no proposal has one."""
     convention: bool = True
     """Draw as the annotators of each frame's cohort do, where enough of their ellipses are known:
-    see :func:`~fetalstudio.engine.conventions.measured_conventions`."""
+    see :func:`~fetalstudio.engine.measured_conventions.measured_conventions`."""
     snap: bool = SNAP
     """Move each ellipse onto the outline of the skull by a second look at the frame. No convention
     is then followed."""
@@ -47,6 +50,8 @@ class ProposeRequest:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
+    """The ellipse that a segmenter proposes on a frame, in px."""
+
     frame_id: str
     ellipse: Ellipse
     confidence: float | None
@@ -57,6 +62,8 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class ProposeResult:
+    """The ellipses that were found, and the frames without one."""
+
     proposals: tuple[Proposal, ...]
     without: tuple[str, ...]
     """Names of the frames where no head was found."""

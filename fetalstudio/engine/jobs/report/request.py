@@ -25,4 +25,6 @@ class ReportRequest:
 
 @dataclass(frozen=True, slots=True)
 class ReportResult:
+    """Where the report was written."""
+
     out: Path

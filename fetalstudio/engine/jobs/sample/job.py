@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fetalstudio.core.convention import NO_OFFSET
 from fetalstudio.core.labelled import style_of
-from fetalstudio.engine.conventions import asked_for, has_learnt, labelled_as, own_offset
+from fetalstudio.engine.followed_conventions import asked_for, has_learnt, labelled_as, own_offset
 from fetalstudio.engine.jobs.sample.request import SampleRequest, SampleResult
 from fetalstudio.engine.models.loading import find_model, load_synthesizer
 from fetalstudio.engine.process.events import Preview, Warned

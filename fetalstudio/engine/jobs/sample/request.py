@@ -60,10 +60,17 @@ class SampleRequest:
 
 @dataclass(frozen=True, slots=True)
 class SampleResult:
+    """An image and how it was made."""
+
     image: NDArray[np.uint8]
+    """(H, W)."""
     ellipse: Ellipse
+    """The label, in px."""
     seconds: float
+    """How long it took."""
     provenance: Mapping[str, Any]
+    """The plain values with which the image can be made again."""
     quality: Mapping[str, float]
+    """The image's figures, by name; a judge's are among them only if they were asked for."""
     to_scale: bool = True
     """Whether the head has the requested size, so that a scale in mm is valid."""

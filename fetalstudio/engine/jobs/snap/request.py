@@ -26,6 +26,8 @@ class SnapRequest:
 
 @dataclass(frozen=True, slots=True)
 class SnapResult:
+    """The outline of the skull near an ellipse of a frame, in px."""
+
     frame_id: str
     ellipse: Ellipse | None
     """None if there is no outline of a skull near the ellipse. Nothing is stored."""

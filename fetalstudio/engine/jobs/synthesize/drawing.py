@@ -13,7 +13,7 @@ from fetalstudio.core.convention import Offset
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import is_out_of_memory
 from fetalstudio.core.texture import CohortTexture
-from fetalstudio.engine.conventions import labelled_as
+from fetalstudio.engine.followed_conventions import labelled_as
 from fetalstudio.engine.models.loading import (
     FoundModel,
     judge_model,

@@ -14,7 +14,7 @@ from fetalstudio import distributed
 from fetalstudio.core.convention import NO_OFFSET, Offset
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.texture import CohortTexture
-from fetalstudio.engine.conventions import asked_for
+from fetalstudio.engine.followed_conventions import asked_for
 from fetalstudio.engine.jobs.synthesize.drawing import Made, draw
 from fetalstudio.engine.jobs.synthesize.request import SynthesizeResult
 from fetalstudio.engine.models.loading import FoundModel, load_synthesizer

@@ -12,15 +12,11 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, UserError, check_ranges
 from fetalstudio.core.labelled import style_of
 from fetalstudio.engine.cohort_split import keep_parts
-from fetalstudio.engine.conventions import (
-    followed,
-    has_learnt,
-    own_offset,
-    pair_conventions,
-)
+from fetalstudio.engine.followed_conventions import followed, has_learnt, own_offset
 from fetalstudio.engine.jobs.sample.request import MAX_SEED
 from fetalstudio.engine.jobs.synthesize.like_cohort import ellipses_like, with_lenders
 from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest
+from fetalstudio.engine.measured_conventions import pair_conventions
 from fetalstudio.engine.models.loading import FoundModel, find_model, load_synthesizer
 from fetalstudio.engine.process.events import Warned
 from fetalstudio.engine.process.job import CancelCheck, Report

@@ -55,6 +55,8 @@ class SynthesizeRequest:
 
 @dataclass(frozen=True, slots=True)
 class SynthesizeResult:
+    """The pairs of a batch."""
+
     pair_ids: tuple[int, ...]
     """Ids of all pairs of the batch."""
     mean_dice: float

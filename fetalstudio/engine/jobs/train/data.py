@@ -210,9 +210,8 @@ def _warnings(
     said = []
     proposed = sum(a.state == "proposed" for a in project.annotations.by_frame(cohort).values())
     if proposed:
-        said.append(
-            f"{counted(proposed, 'proposal')} left out, because no person has confirmed them."
-        )
+        which, them = counted(proposed, "proposal"), "it" if proposed == 1 else "them"
+        said.append(f"{which} left out, because no person has confirmed {them}.")
     tested = len({item.subject for item in data.test})
     if 0 < tested < FEW_SUBJECTS:
         said.append(

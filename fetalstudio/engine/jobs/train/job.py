@@ -16,7 +16,6 @@ from fetalstudio.core.training_settings import RECOMMENDED, settings_of
 from fetalstudio.engine.cohort_conventions import kept_conventions
 from fetalstudio.engine.cohort_split import keep_parts, labelled, labelled_cohorts
 from fetalstudio.engine.comparisons import comparisons
-from fetalstudio.engine.conventions import measure_conventions
 from fetalstudio.engine.jobs.evaluate.evaluation import score_frame, summarise
 from fetalstudio.engine.jobs.evaluate.request import EvaluateResult
 from fetalstudio.engine.jobs.train.cost import TrainingCountdown, Work, cost, kind_of, pace_of
@@ -27,6 +26,7 @@ from fetalstudio.engine.jobs.train.data import (
 )
 from fetalstudio.engine.jobs.train.request import TrainRequest, TrainResult
 from fetalstudio.engine.jobs.train.verdict import compare, how_to_use
+from fetalstudio.engine.measured_conventions import measure_conventions
 from fetalstudio.engine.models.loading import FoundModel, find_model, load_segmenter
 from fetalstudio.engine.models.seen import Seen, seen_by
 from fetalstudio.engine.pictures import montage, overlay

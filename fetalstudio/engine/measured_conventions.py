@@ -1,15 +1,14 @@
-"""The conventions of a project's cohorts, measured with a segmenter on their annotated frames."""
+"""Measures the conventions of a project's cohorts with a segmenter, on their annotated frames."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from fetalstudio.core.convention import FEWEST, NO_OFFSET, Convention, Offset
+from fetalstudio.core.convention import FEWEST, Convention
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
 from fetalstudio.core.labelled import LabelledFrame
@@ -27,7 +26,6 @@ from fetalstudio.engine.cohort_split import labelled_if_any
 from fetalstudio.engine.models.catalogue import FoundModel
 from fetalstudio.engine.models.loading import (
     BUILT_IN,
-    JUDGE,
     find_model,
     judge_model,
     load_segmenter,
@@ -35,7 +33,6 @@ from fetalstudio.engine.models.loading import (
 from fetalstudio.engine.models.seen import Seen, seen_by, seen_by_outline
 from fetalstudio.engine.process.job import CancelCheck, Report
 from fetalstudio.engine.process.progress import Steps
-from fetalstudio.formats.model_card import ModelCard
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Frame
 
@@ -43,8 +40,6 @@ if TYPE_CHECKING:
     from fetalstudio.segmentation.box_prompt import Box
     from fetalstudio.segmentation.outline import SecondLook
     from fetalstudio.segmentation.segmenter import Segmenter
-    from fetalstudio.synthesis.interface import Drawn
-    from fetalstudio.synthesis.scene import Scene
 
 _MOST = 30
 """Frames of a cohort that are used: a prediction costs as much as a proposal, and with 30 subjects
@@ -113,60 +108,6 @@ def pair_conventions(
         Kept.for_pairs(project).keep(made, drawn)
         known |= made
     return {c: convention for c, convention in sorted(known.items()) if convention is not None}
-
-
-def own_offset(synthesizer: ModelCard) -> Offset:
-    """From the skull that the judge finds in a synthesizer's images to the ellipse that was asked
-    for, as its card says; none where it does not.
-
-    An adapted synthesizer has learnt how its cohort is drawn, as far as its training went.
-    """
-    values = synthesizer.metrics.get("convention")
-    return Offset(**values) if isinstance(values, Mapping) else NO_OFFSET
-
-
-def offset_of_synthesizer(wanted: Sequence[Ellipse], found: Sequence[Ellipse | None]) -> Offset:
-    """What :func:`own_offset` says in the card: by the ellipses that were asked for in several
-    images, and what the judge found in each."""
-    seen = [(one, head) for one, head in zip(wanted, found, strict=True) if head is not None]
-    names = [str(number) for number in range(len(seen))]
-    convention = Convention.measure(JUDGE, seen, names)
-    return NO_OFFSET if convention is None else convention.offset
-
-
-def has_learnt(synthesizer: ModelCard, cohort: str) -> bool:
-    """Whether a synthesizer draws as this cohort's annotators do: it was adapted to the cohort, and
-    its card does not say by how much that changed it."""
-    adapted = "started_from" in synthesizer.training_data
-    learnt = synthesizer.training_data.get("cohorts", ())
-    return adapted and cohort in learnt and "convention" not in synthesizer.metrics
-
-
-def asked_for(drawn: Ellipse, convention: Offset, synthesizer: Offset) -> Ellipse:
-    """The ellipse to ask a synthesizer for, so that ``drawn`` is around its skull as a convention
-    has it. ``synthesizer`` is its own offset."""
-    return drawn if convention == NO_OFFSET else synthesizer.apply(convention.remove(drawn))
-
-
-def labelled_as(
-    made: Drawn, scene: Scene, drawn: Ellipse, convention: Offset
-) -> tuple[Drawn, Offset]:
-    """An image with the ellipse ``drawn`` as its label, and the convention that it follows.
-
-    An image whose label was found in it instead keeps that, and follows no convention.
-    """
-    if made.ellipse != scene.ellipse:
-        return made, NO_OFFSET
-    return replace(made, ellipse=drawn), convention
-
-
-def followed(conventions: Mapping[str, Convention]) -> str:
-    """For a person, which conventions pairs follow; "" for none."""
-    return " ".join(
-        f"Pairs for {cohort} show the skull where its annotators draw such an ellipse around it; "
-        f"its frames are {found.sentence}."
-        for cohort, found in conventions.items()
-    )
 
 
 def convention_of_each(

@@ -1,0 +1,26 @@
+"""The ellipse that a person has finished, for the keys that save it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.ui.canvas.canvas import FrameCanvas
+
+
+def finished_ellipse(
+    canvas: FrameCanvas, say: Callable[[str, str], object], advice: str
+) -> Ellipse | None:
+    """The ellipse on the canvas, in px of the frame.
+
+    None where there is none, or where a line is not finished. ``say`` then shows what to do first,
+    with the level of the notice; ``advice`` is what is said of a canvas without an ellipse.
+    """
+    canvas.flush()
+    if canvas.drawing:
+        say("Finish the line first, or cancel it with Esc.", "info")
+        return None
+    ellipse = canvas.ellipse()
+    if ellipse is None:
+        say(advice, "warning")
+    return ellipse
