@@ -24,10 +24,9 @@ SIDE = 32
 _STRIDE = SIDE // 2
 _ROUNDING = 1 / 12
 """Variance of rounding to whole grey levels: power per px at all frequencies."""
-_NOISE = 0.0018
-"""Variance of a real frame's finest noise for each grey level of brightness. In the validation part
-of HC18 the median power of the finest octave, without rounding, is 0.03, 0.08, 0.12 and 0.23 at 16,
-32, 64 and 128 grey levels."""
+_NOISE = 0.0005
+"""Variance of the finest noise that is added, in grey levels squared for each grey level. With it,
+the finest octave of the validation frames is as strong as in real ones, from 4 grey levels to 128."""
 _COARSEST, _FULL = 0.12, 0.2
 """cycles per px: the equaliser begins at the first, and has its full effect from the second. What
 is coarser shows structures, not texture."""
