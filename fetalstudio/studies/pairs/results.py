@@ -97,7 +97,11 @@ class Figure:
     def of_row(cls, row: Sequence[Any]) -> Figure:
         """From :meth:`row`."""
         dice, hc, found = row
-        return cls(dice, hc, None if found is None else Ellipse(*found))
+        if found is None:
+            return cls(dice, hc, None)
+        *rest, angle = found
+        # Rounded, an angle just below 180 degrees is 180.
+        return cls(dice, hc, Ellipse(*rest, angle % 180))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,21 +152,26 @@ class Result:
 
 
 class Results:
-    """The lines of ``results.jsonl``."""
+    """The lines of ``results.jsonl``.
+
+    Raises :class:`InputError` for a damaged line.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / RESULTS
         self.all: list[Result] = []
         text = self.path.read_text() if self.path.exists() else ""
-        whole = []
-        for line in text.splitlines():
+        # A crash may have cut the last line short; its run is repeated.
+        self._whole = text[: text.rfind("\n") + 1]
+        self._cut = self._whole != text
+        for number, line in enumerate(self._whole.splitlines(), 1):
             try:
                 self.all.append(Result.of_row(json.loads(line)))
-            except ValueError:
-                break  # a crash cut this line short; the run is repeated
-            whole.append(line)
-        self._whole = "".join(f"{line}\n" for line in whole)
-        self._cut = self._whole != text
+            except (ValueError, KeyError, TypeError) as error:
+                raise InputError(
+                    f"{self.path}, line {number}, is damaged: {error}. Restore the file from a "
+                    "copy, or delete the line to repeat its run."
+                ) from error
 
     def has(self, run: Run) -> bool:
         """Whether this run is done."""
