@@ -25,8 +25,8 @@ _STRIDE = SIDE // 2
 _ROUNDING = 1 / 12
 """Variance of rounding to whole grey levels: power per px at all frequencies."""
 _NOISE = 0.0005
-"""Variance of the finest noise that is added, in grey levels squared for each grey level. With more,
-bright places of the validation frames had more power in the finest octave than real ones."""
+"""Variance of the finest noise, in grey levels squared for each grey level. With more of it, the
+bright places of pictures of the validation frames had too much power in the finest octave."""
 _COARSEST, _FULL = 0.12, 0.2
 """cycles per px: the equaliser begins at the first, and has its full effect from the second. What
 is coarser shows structures, not texture."""
