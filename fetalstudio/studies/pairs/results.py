@@ -99,9 +99,9 @@ class Figure:
         dice, hc, found = row
         if found is None:
             return cls(dice, hc, None)
-        *rest, angle = found
+        cx, cy, a, b, angle = found
         # Rounded, an angle just below 180 degrees is 180.
-        return cls(dice, hc, Ellipse(*rest, angle % 180))
+        return cls(dice, hc, Ellipse(cx, cy, a, b, angle % 180))
 
 
 @dataclass(frozen=True, slots=True)
