@@ -27,6 +27,7 @@ from fetalstudio.core.sector import seen_sector, tissue_mask
 from fetalstudio.core.speckle import BANDS, power_at_ends
 from fetalstudio.formats.model_card import INTACT_COPY
 from fetalstudio.learning import autocast
+from fetalstudio.synthesis.equaliser import NEUTRAL, Equaliser
 
 FOLDER = "detail"
 FROM_NOWHERE = {"_name_or_path": ""}
@@ -43,6 +44,9 @@ LARGEST_SCALE = 2.8
 """A frame with more px for each px of the canvas is made smaller and then enlarged."""
 _AXIAL, _LATERAL = 1.4, 2.8
 """px of the frame for each cell of the noise along the beam, and across it at half the depth."""
+_BLACK, _DIM = 2.0, 6.0
+"""Grey levels up to which nothing is added, and from which all is: scanners show what is darker
+without speckle."""
 
 Image = NDArray[np.float32]
 
@@ -66,6 +70,8 @@ class DetailNet(ModelMixin, ConfigMixin):
         self.up = nn.Conv2d(wide, 4 * width, 1)
         self.fine = nn.Conv2d(width, width, 3, padding=1)
         self.leave = nn.Conv2d(width, 4, 3, padding=1)
+        self.gains: Tensor
+        self.register_buffer("gains", torch.from_numpy(NEUTRAL.copy()))
         self.to(memory_format=torch.channels_last)
 
     def forward(self, image: Tensor, noise: Tensor, conditions: Tensor) -> Tensor:
@@ -79,6 +85,11 @@ class DetailNet(ModelMixin, ConfigMixin):
         fine = fine + functional.pixel_shuffle(self.up(coarse), 2)
         fine = functional.leaky_relu(fine + self.fine(fine), 0.2)
         return image + functional.pixel_shuffle(self.leave(fine), 2).float()
+
+    @property
+    def equaliser(self) -> Equaliser:
+        """What evens out the spectrum of the network's images."""
+        return Equaliser(self.gains.float().cpu().numpy())
 
     def place_maps(self, at: Image, lent: NDArray[np.float64]) -> Image:
         """(16, h, w) from the maps of :func:`beam_maps`, (4, h, w), and the lender's speckle,
@@ -158,6 +169,8 @@ class Detail:
         with autocast(self.net.device):
             made = self.net(x[:, :1], x[:, 1:], conditions)
         result = (made[0, 0, : size[1], : size[0]].float().cpu().numpy() + 1) * 127.5
+        seen = np.clip((work - _BLACK) / (_DIM - _BLACK), 0, 1)
+        result = self.net.equaliser.apply(work + seen * (result - work), seed)
         if size != (w, h):
             result = cv2.resize(result, (w, h), interpolation=cv2.INTER_CUBIC)
         if reference is None:  # whose sector would be cut out

@@ -53,31 +53,28 @@ Power = NDArray[np.float64]
 Field = NDArray[np.float32]
 
 
-def with_grain_of(
-    reference: NDArray[np.uint8], image: NDArray[np.uint8], seed: int
-) -> NDArray[np.uint8]:
-    """``image``, (H, W) uint8, with the grain of ``reference``, which has the same size.
+def with_grain_of(reference: NDArray[np.uint8], x: Field, seed: int) -> Field:
+    """``x``, an (H, W) image in grey levels, with the grain of ``reference`` of the same size.
 
     The result is the same for the same seed. The image is unchanged if the reference shows too
     little tissue. Black stays black.
     """
     lender = _lender(reference.tobytes(), reference.shape)
     if lender is None:
-        return image
-    x = image.astype(np.float32)
+        return x
     own = lender.power_of(x)
     # An even image has no power at all; a hundredth of a grey level is negligible.
     wanted, own = lender.power + 1e-4, own + 1e-4
     wanted[:, :_COARSE] = own[:, :_COARSE]
     passed = np.minimum(wanted / own, _MOST)
     lacking = np.maximum(wanted - own * passed, 0)
-    size = (image.shape[1], image.shape[0])
+    size = (x.shape[1], x.shape[0])
     result = _filtered(_spectrum(x), passed, size, lender)
     if lacking.mean(axis=0) @ _AREA > _ROUNDING:
         noise = _filtered(_white(seed, size), lacking, size, lender)
         result = result + noise * _strength(x, lender.tissue)
-    result[_black(image)] = 0
-    return np.clip(result + 0.5, 0, 255).astype(np.uint8)
+    result[_black(x)] = 0
+    return result
 
 
 @dataclass(frozen=True)
@@ -121,7 +118,9 @@ def _lender(pixels: bytes, shape: tuple[int, int]) -> _Lender | None:
     squared = np.maximum(dx * dx + dy * dy, np.float32(1e-6))
     cosine, sine = (dx * dx - dy * dy) / squared, 2 * dx * dy / squared
     turn = torch.from_numpy(cosine), torch.from_numpy(sine)
-    return _Lender(tissue, places, bins, _power(frame.astype(np.float32), places, bins), turn)
+    # The image is not rounded yet.
+    power = np.maximum(_power(frame.astype(np.float32), places, bins) - _ROUNDING, 0)
+    return _Lender(tissue, places, bins, power, turn)
 
 
 def _bins(places: NDArray[np.intp], probe: Probe) -> NDArray[np.intp]:
@@ -196,9 +195,9 @@ def _frequencies(size: Size) -> tuple[Tensor, Tensor, Tensor]:
     )
 
 
-def _black(image: NDArray[np.uint8]) -> NDArray[np.bool_]:
+def _black(x: Field) -> NDArray[np.bool_]:
     """The black areas; single dark px of the speckle do not count."""
-    black = (image == 0).astype(np.uint8)
+    black = (x < 0.5).astype(np.uint8)
     return np.asarray(cv2.morphologyEx(black, cv2.MORPH_OPEN, np.ones((9, 9), np.uint8)) > 0)
 
 

@@ -152,7 +152,12 @@ def fit_to(image: Image, size: Size, view: Affine | None = None) -> NDArray[np.u
 
     ``view`` maps the frame to the canvas; by default, the canvas shows the whole frame.
     """
-    return np.clip(enlarged(image, size, view) + 0.5, 0, 255).astype(np.uint8)
+    return rounded(enlarged(image, size, view))
+
+
+def rounded(image: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """An image in whole grey levels."""
+    return np.clip(image + 0.5, 0, 255).astype(np.uint8)
 
 
 def enlarged(image: NDArray[Any], size: Size, view: Affine | None = None) -> Image:

@@ -25,7 +25,7 @@ from fetalstudio.synthesis.conditions import CANVAS, STYLES, Condition, Surround
 from fetalstudio.synthesis.detail import FROM_NOWHERE, Detail
 from fetalstudio.synthesis.grain import with_grain_of
 from fetalstudio.synthesis.interface import Drawn, OnStep
-from fetalstudio.synthesis.lift import Image, Lift, enlarged
+from fetalstudio.synthesis.lift import Image, Lift, enlarged, rounded
 from fetalstudio.synthesis.pipeline import SAMPLER, CompactPipeline
 from fetalstudio.synthesis.scene import Scene
 from fetalstudio.synthesis.simulated import SIMULATED, simulated_images, simulated_provenance
@@ -134,9 +134,7 @@ class Synthesizer:
             def preview() -> NDArray[np.uint8]:
                 # Without detail, which would take as long as a third of a step.
                 shown = _toned(look(), conditions[0], scenes[0])
-                return _placed(
-                    _rounded(_laid(shown, scenes[0], enlarged)), conditions[0], scenes[0]
-                )
+                return _placed(rounded(_laid(shown, scenes[0], enlarged)), conditions[0], scenes[0])
 
             if on_step is not None:
                 on_step(done, total, preview)
@@ -250,7 +248,7 @@ def _picture(
         plain = _laid(look, scene, enlarged)
         scale = 1 / letterbox(size, CANVAS).scale
         lender = scene.reference if scene.grain else None
-        image = _rounded(finish.apply(plain, scale, seed, lender))
+        image = finish.apply(plain, scale, seed, lender)
     else:
 
         def lifted(canvas: NDArray[np.uint8], size: Size, view: Affine | None) -> Image:
@@ -258,10 +256,10 @@ def _picture(
                 return enlarged(canvas.astype(np.float32), size, view)
             return finish.apply(canvas, size, seed, view).astype(np.float32)
 
-        image = _rounded(_laid(look, scene, lifted))
+        image = _laid(look, scene, lifted)
     if scene.reference is not None and scene.grain:
         image = with_grain_of(scene.reference, image, seed)
-    return _placed(image, condition, scene)
+    return _placed(rounded(image), condition, scene)
 
 
 def _toned(look: _Look, condition: Condition, scene: Scene) -> _Look:
@@ -287,10 +285,6 @@ def _laid(
     return image + share * (enlarge(look.closer, scene.size, look.view) - image)
 
 
-def _rounded(image: Image) -> NDArray[np.uint8]:
-    return np.clip(image + 0.5, 0, 255).astype(np.uint8)
-
-
 def simulate_scenes(
     scenes: Sequence[Scene], seeds: Sequence[int], on_step: OnStep | None = None
 ) -> list[NDArray[np.uint8]]:
@@ -312,7 +306,7 @@ def _placed(image: NDArray[np.uint8], condition: Condition, scene: Scene) -> NDA
         to_frame = letterbox(scene.size, CANVAS).inverse()
         made = warp(condition.surroundings.made, to_frame, scene.size, border=0.0)
         mixed = made * image + (1 - made) * scene.reference
-        return np.clip(mixed + 0.5, 0, 255).astype(np.uint8)
+        return rounded(mixed)
     if (sector := seen_sector(scene.reference)) is not None:
         image[sector == 0] = 0
     return image

@@ -18,6 +18,7 @@ from fetalstudio.studies.pretrain import detail, outline, segmenter, synthesizer
 from fetalstudio.studies.pretrain.__main__ import main
 from fetalstudio.studies.reliability import estimates
 from fetalstudio.synthesis.detail import Detail
+from fetalstudio.synthesis.equaliser import NEUTRAL
 from fetalstudio.synthesis.synthesizer import Synthesizer
 
 
@@ -111,6 +112,7 @@ def test_a_detail_stage_completes_a_synthesizer(
     assert len(list(tmp_path.glob("c.canvases/*/*.npy"))) == 2
     model = Synthesizer.load(tmp_path / "m")
     assert isinstance(model.finish, Detail) and isinstance(measured[0], Detail)
+    assert (model.finish.net.equaliser.gains != NEUTRAL).any()
     assert not (tmp_path / "m" / "lift.safetensors").exists()
     learnt = model.card.training_data["detail"]
     assert learnt["frames"] == 2 and learnt["settings"]["steps"] == 1

@@ -39,6 +39,7 @@ from fetalstudio.synthesis.detail_training import (
     material_of,
     train_detail,
 )
+from fetalstudio.synthesis.equaliser import fine_power
 from fetalstudio.synthesis.lift import enlarged
 from fetalstudio.synthesis.scene import Scene
 from fetalstudio.synthesis.synthesizer import Synthesizer
@@ -162,6 +163,16 @@ def test_what_the_built_in_one_adds_does_not_depend_on_the_grid_of_its_network()
             moved = detail.net(part[:, :1], part[:, 1:], where[..., :-1, :-1])
             apart = (made[..., dy : dy - 4, dx : dx - 4] - moved)[..., 8:-8, 8:-8]
             assert apart.square().mean() < 0.1 * (made - seen[:, :1]).square().mean()
+
+
+def test_images_of_the_built_in_one_have_no_columns_of_two_px(frame: LabelledFrame) -> None:
+    synthesizer = Synthesizer.load(find_model("synthesizer", "compact").folder)
+    scene = Scene(frame.ellipse, frame.size, "second", frame.image)
+    tissue = tissue_mask(frame.image)
+    real = fine_power(frame.image, tissue)
+    made = fine_power(synthesizer.generate([scene], [3])[0], tissue)
+    assert real is not None and made is not None
+    assert made[0, 16] < 2 * real[0, 16]
 
 
 def test_it_is_saved_with_the_synthesizer_in_place_of_the_lift(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from fetalstudio.core.speckle import speckle_of
 from fetalstudio.core.spectrum import tissue_power
 from fetalstudio.formats.pictures import read_image
 from fetalstudio.resources import samples_dir
-from fetalstudio.synthesis.grain import with_grain_of
+from fetalstudio.synthesis import grain
+from fetalstudio.synthesis.lift import rounded
 
 Image = NDArray[np.uint8]
 
@@ -30,6 +31,10 @@ def other_scanner(sigma: float, size: tuple[int, int] = (800, 540)) -> Image:
     else:
         changed = frame + np.random.default_rng(5).normal(0, 9, frame.shape)
     return np.clip(changed + 0.5, 0, 255).astype(np.uint8)
+
+
+def with_grain_of(reference: Image, picture: Image, seed: int) -> Image:
+    return rounded(grain.with_grain_of(reference, picture.astype(np.float32), seed))
 
 
 def off_by(picture: Image, reference: Image) -> float:

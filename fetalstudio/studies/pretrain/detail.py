@@ -5,18 +5,21 @@ from __future__ import annotations
 import argparse
 import io
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 
 import numpy as np
+import torch
 
+from fetalstudio.core.errors import UserError
 from fetalstudio.core.labelled import LabelledFrame
+from fetalstudio.core.sector import tissue_mask
 from fetalstudio.formats.files import write_bytes
 from fetalstudio.learning import Watch, pick_device, until_stopped
 from fetalstudio.studies.fidelity import fidelity
 from fetalstudio.studies.pretrain.learnt_from import training_data
 from fetalstudio.studies.pretrain.log import Log, say
-from fetalstudio.synthesis.detail import Detail
+from fetalstudio.synthesis.detail import Detail, DetailNet
 from fetalstudio.synthesis.detail_training import (
     SIZES,
     DetailSettings,
@@ -25,8 +28,14 @@ from fetalstudio.synthesis.detail_training import (
     material_of,
     train_detail,
 )
+from fetalstudio.synthesis.equaliser import fine_power
 from fetalstudio.synthesis.lift import FILE as LIFT
+from fetalstudio.synthesis.scene import Scene
 from fetalstudio.synthesis.synthesizer import Synthesizer
+
+_EQUALISED = 90
+"""Examples by which the equaliser is set, at most."""
+_ROUNDS = 3
 
 
 def build(data: Mapping[str, list[LabelledFrame]], options: argparse.Namespace) -> None:
@@ -58,10 +67,13 @@ def build(data: Mapping[str, list[LabelledFrame]], options: argparse.Namespace) 
             device=pick_device(),
             watch=Watch(Log(), lambda: stopped[0]),
         )
+    synthesizer = Synthesizer(parent.pipeline, parent.card, "unsaved", Detail(net))
+    equalised = equalise(synthesizer, net, examples)
     detail = {
         **training_data(data["train"], asdict(settings), 0, options.kind),
         "sizes": list(SIZES),
         "canvases_of": parent.hash,
+        "equalised_on": equalised,
     }
     card = replace(
         parent.card,
@@ -70,8 +82,35 @@ def build(data: Mapping[str, list[LabelledFrame]], options: argparse.Namespace) 
     )
     shutil.copytree(options.start, options.out, dirs_exist_ok=True)
     (options.out / LIFT).unlink(missing_ok=True)
-    synthesizer = Synthesizer(parent.pipeline, card, "unsaved", Detail(net))
+    synthesizer.card = card
     synthesizer.save(options.out)
     card = replace(card, metrics=fidelity(synthesizer, data["test"]))
     card.write(options.out)
     say(str(card.metrics))
+
+
+def equalise(synthesizer: Synthesizer, net: DetailNet, examples: Sequence[LabelledFrame]) -> int:
+    """Set the gains of ``net``, which finishes the images of ``synthesizer``, by some examples.
+
+    An image is made for each, on its sector and for its ellipse. Returns the number of examples.
+    Raises :class:`UserError` if none shows enough tissue.
+    """
+    wanted = []
+    for example in examples[:: -(-len(examples) // _EQUALISED)]:
+        tissue = tissue_mask(example.image)
+        if (power := fine_power(example.image, tissue)) is not None:
+            wanted.append((example, tissue, power))
+    if not wanted:
+        raise UserError("No frame shows enough tissue to measure its texture. Add frames.")
+    real = [power for _, _, power in wanted]
+    for _ in range(_ROUNDS):
+        made = []
+        for seed, (example, tissue, _) in enumerate(wanted):
+            scene = Scene(example.ellipse, example.size, example.style, example.image)
+            power = fine_power(synthesizer.generate([scene], [seed])[0], tissue)
+            assert power is not None  # there are as many windows as in the real frame
+            made.append(power)
+        off = np.abs(np.mean(np.log10(np.divide(made, real)), axis=0)).mean()
+        say(f"fine power off by {off:.3f} decades on {len(real)} frames before this round")
+        net.gains.copy_(torch.from_numpy(net.equaliser.corrected(real, made).gains))
+    return len(real)

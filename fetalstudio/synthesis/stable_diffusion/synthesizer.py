@@ -21,6 +21,7 @@ from fetalstudio.learning import pick_device
 from fetalstudio.synthesis.conditions import STYLES
 from fetalstudio.synthesis.grain import with_grain_of
 from fetalstudio.synthesis.interface import Drawn, OnStep
+from fetalstudio.synthesis.lift import rounded
 from fetalstudio.synthesis.scene import Scene
 from fetalstudio.synthesis.simulated import SIMULATED, simulated_provenance
 from fetalstudio.synthesis.stable_diffusion import lora, memory, sampling
@@ -274,7 +275,7 @@ class StableDiffusionSynthesizer:
         there = self._to_canvas(scene)
         image = _image(picture, there, scene)
         if self.settings.mode == "conditioned" and scene.reference is not None:
-            image = with_grain_of(scene.reference, image, seed)
+            image = rounded(with_grain_of(scene.reference, image.astype(np.float32), seed))
             sector = seen_sector(scene.reference)
             if sector is not None:
                 image[sector == 0] = 0  # exact black, as a scanner leaves it
