@@ -1,4 +1,4 @@
-"""Adapting a synthesizer as the studies do: for a fixed number of steps, watched by no frame."""
+"""Adapting a synthesizer for a fixed number of steps, without held-out frames that end it."""
 
 from __future__ import annotations
 

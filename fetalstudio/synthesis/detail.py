@@ -119,7 +119,7 @@ class Detail:
             net = DetailNet.from_pretrained(
                 path, local_files_only=True, low_cpu_mem_usage=False, torch_dtype=torch.float32
             )
-            if not all(p.isfinite().all() for p in net.parameters()):
+            if not all(values.isfinite().all() for values in net.state_dict().values()):
                 raise ValueError("its weights are not all finite numbers")
         except Exception as error:
             # diffusers and safetensors raise a dozen kinds of error for a damaged folder.

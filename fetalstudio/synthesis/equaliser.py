@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import cv2
 import numpy as np
@@ -68,14 +67,11 @@ class Equaliser:
     gains: NDArray[np.float32]
     """(32, 32): changes of amplitude by frequency (y, x), in the order of ``numpy.fft``."""
 
-    @cached_property
-    def _kernel(self) -> Image:
-        kernel = np.fft.fftshift(np.fft.ifft2(self.gains).real)[1:, 1:]
-        return np.asarray(kernel / kernel.sum(), np.float32)
-
     def apply(self, image: Image, seed: int) -> Image:
         """Filter an (H, W) image in grey levels. The result is the same for the same seed."""
-        even = cv2.filter2D(image, cv2.CV_32F, self._kernel, borderType=cv2.BORDER_REFLECT_101)
+        kernel = np.fft.fftshift(np.fft.ifft2(self.gains).real)[1:, 1:]
+        kernel = np.asarray(kernel / kernel.sum(), np.float32)
+        even = cv2.filter2D(image, cv2.CV_32F, kernel, borderType=cv2.BORDER_REFLECT_101)
         spread = np.sqrt(_NOISE * np.maximum(even, 0))
         rng = np.random.default_rng([seed, 3])
         return np.asarray(even + spread * rng.standard_normal(even.shape, np.float32), np.float32)

@@ -145,6 +145,17 @@ def test_black_stays_black_without_a_lender_and_equal_requests_give_equal_pixels
     assert detail.apply(large, 5.2, 4).shape == large.shape
 
 
+def test_what_is_nearly_black_stays_smooth() -> None:
+    torch.manual_seed(0)
+    detail = Detail(DetailNet(width=4))
+    plain = np.full((204, 300), 60, np.float32)
+    plain[:, 150:] = 1.5
+    reference = np.clip(noise_of(1, PROBE, (300, 204))[1] * 20 + 90, 0, 255).astype(np.uint8)
+    added = detail.apply(plain, 1.3, 4, reference) - plain
+    assert np.abs(added[:, :140]).mean() > 10 * np.abs(added[:, 170:]).mean()
+    assert np.abs(added[:, 170:]).max() < 0.3
+
+
 def test_what_the_built_in_one_adds_does_not_depend_on_the_grid_of_its_network() -> None:
     detail = Synthesizer.load(find_model("synthesizer", "compact").folder).finish
     assert isinstance(detail, Detail)
@@ -173,6 +184,14 @@ def test_images_of_the_built_in_one_have_no_columns_of_two_px(frame: LabelledFra
     made = fine_power(synthesizer.generate([scene], [3])[0], tissue)
     assert real is not None and made is not None
     assert made[0, 16] < 2 * real[0, 16]
+
+
+def test_gains_that_are_no_numbers_are_damage(tmp_path: Path) -> None:
+    detail = Detail(DetailNet(width=4))
+    detail.net.gains[3, 3] = torch.nan
+    detail.write(tmp_path)
+    with pytest.raises(InputError, match="not all finite numbers"):
+        Detail.read(tmp_path)
 
 
 def test_it_is_saved_with_the_synthesizer_in_place_of_the_lift(tmp_path: Path) -> None:

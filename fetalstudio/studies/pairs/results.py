@@ -167,7 +167,7 @@ class Results:
         for number, line in enumerate(self._whole.splitlines(), 1):
             try:
                 self.all.append(Result.of_row(json.loads(line)))
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, LookupError, TypeError, AttributeError) as error:
                 raise InputError(
                     f"{self.path}, line {number}, is damaged: {error}. Restore the file from a "
                     "copy, or delete the line to repeat its run."
