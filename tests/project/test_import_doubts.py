@@ -699,6 +699,16 @@ def test_files_that_are_not_read_are_named_at_any_depth(
     assert kind in str(refused.value)
 
 
+@pytest.mark.parametrize("line", [",,,", ";;;", "|||", '""\t""'])
+def test_a_line_without_anything_between_separators_lists_no_frame(
+    project: Project, picture: Picture, source: Path, line: str
+) -> None:
+    write_png(source / "x.png", picture(1))
+    (source / "notes.txt").write_text(f"{line}\nx 3\n")
+    (problem,) = import_named(project, source).problems
+    assert "text with the names of frames (notes.txt)" in problem
+
+
 def test_a_picture_without_an_ending_is_named(
     project: Project, picture: Picture, source: Path
 ) -> None:

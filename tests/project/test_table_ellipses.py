@@ -14,11 +14,14 @@ from numpy.typing import NDArray
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.formats.doubts import Question
 from fetalstudio.formats.pictures import write_png
+from fetalstudio.formats.sources import read_source
+from fetalstudio.formats.table_ellipses import with_axes_doubts
 from fetalstudio.project.import_choices import Choices
 from fetalstudio.project.import_plan import ImportPlan
 from fetalstudio.project.import_planner import plan_import
 from fetalstudio.project.project import Project
 from tests.named import import_named
+from tests.progress import Watched
 
 SIZE = (240, 180)
 HEADS = tuple(Ellipse(110.0 + 4 * i, 96.0 - 3 * i, 40.0, 30.0, 20.0 + 5 * i) for i in range(6))
@@ -205,3 +208,11 @@ def test_of_semi_axes_and_diameters_together_none_is_taken(
     (problem,) = import_named(project, source).problems
     assert "ellipses.csv" in problem and "was not used" in problem
     assert not project.annotations.by_frame()
+
+
+def test_the_progress_counts_the_looked_at_frames_of_all_tables(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        table_of(tmp_path / "clinic" / name, right, heads=HEADS[:3])
+    watched = Watched()
+    with_axes_doubts(read_source(tmp_path / "clinic").records, watched)
+    assert watched.steps == [(number, 6) for number in range(6)]
