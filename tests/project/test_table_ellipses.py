@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.formats.doubts import Question
+from fetalstudio.formats.frame_reading import read_content
+from fetalstudio.formats.outline_pictures import ShownEllipse
 from fetalstudio.formats.pictures import write_png
 from fetalstudio.formats.sources import read_source
 from fetalstudio.formats.table_ellipses import with_axes_doubts
@@ -216,3 +218,17 @@ def test_the_progress_counts_the_looked_at_frames_of_all_tables(tmp_path: Path) 
     watched = Watched()
     with_axes_doubts(read_source(tmp_path / "clinic").records, watched)
     assert watched.steps == [(number, 6) for number in range(6)]
+
+
+@pytest.mark.parametrize("answer", [None, "none", "proposal"])
+def test_what_is_asked_about_a_table_is_not_about_an_outline_in_the_frames_own_file(
+    tmp_path: Path, answer: str | None
+) -> None:
+    source = table_of(tmp_path / "clinic", diameters, heads=HEADS[:3])
+    record = with_axes_doubts(read_source(source).records)[0]
+    assert [doubt.question for doubt in record.doubts] == [Question.AXES]
+    answers = {} if answer is None else {Question.AXES: answer}
+    outside = Ellipse(-300.0, -300.0, 40.0, 30.0, 0.0)
+    drawn = replace(record, ellipse=outside, outline=lambda _size: ShownEllipse(HEADS[0]))
+    content = read_content(drawn, answers)
+    assert content.ellipse == HEADS[0] and content.certain
