@@ -748,6 +748,28 @@ def test_the_folder_that_is_named_for_deep_images_holds_their_masks_too(
     assert import_named(project, source / "train").annotated == 1
 
 
+@pytest.mark.parametrize(
+    ("deep", "place"),
+    [
+        ("masks/abdomen/x.png", "masks/head"),
+        ("abdomen_masks/train/x.png", "masks"),
+        ("labels/abdomen/x.png", "labels/head"),
+    ],
+)
+def test_masks_that_lie_too_deep_are_not_to_be_imported_as_frames(
+    project: Project, picture: Picture, source: Path, deep: str, place: str
+) -> None:
+    mask = Ellipse(48, 40, 30, 24, 10).mask((96, 80)) * np.uint8(255)
+    write_png(source / "images" / "x.png", picture(1))
+    write_png(source / deep, mask)
+    report = import_named(project, source)
+    (problem,) = report.problems
+    assert report.annotated == 0 and str(Path(deep)) in problem
+    assert problem.endswith(f"If they are masks of heads, move them into {source / place}.")
+    write_png(source / place / "x.png", mask)
+    assert import_named(project, source).annotated == 1
+
+
 @pytest.mark.parametrize("name", ["x.jfif", "x.JPE", "x.pgm", "x.ppm"])
 def test_other_endings_of_pictures(
     project: Project, picture: Picture, source: Path, name: str
