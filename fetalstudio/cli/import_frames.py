@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import fnmatch
+import glob
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -266,16 +270,34 @@ def _show(plan: ImportPlan, options: argparse.Namespace, console: Console) -> No
 def _questions(plan: ImportPlan) -> list[str]:
     """What is in doubt, each with the answers that can be given, and how. A doubt about a table is
     there once."""
+    in_doubt = [(frame, doubt) for frame in plan.frames for doubt in plan.open_doubts(frame)]
+    asked: dict[str, list[str]] = defaultdict(list)
+    for frame, doubt in in_doubt:
+        if doubt.question is Question.AXES:
+            asked[doubt.message].append(frame.key)
+    of_tables = _files_of_tables(asked)
     texts: dict[str, None] = {}
-    for frame in plan.frames:
-        for doubt in plan.open_doubts(frame):
-            answers = "; ".join(f"{answer.value}: {answer.text}" for answer in doubt.answers)
-            option = f"--answer {doubt.question} ANSWER"
-            if doubt.question is not Question.AXES:
-                about = frame.clip if doubt.question is Question.FRAMES else frame.key
-                option += f" {quoted(about or frame.key)}"
-            texts[f"{doubt.message} Answer with {option}. {answers}."] = None
+    for frame, doubt in in_doubt:
+        answers = "; ".join(f"{answer.value}: {answer.text}" for answer in doubt.answers)
+        files = [frame.clip or frame.key if doubt.question is Question.FRAMES else frame.key]
+        if doubt.question is Question.AXES:
+            files = of_tables[doubt.message]
+        option = " ".join((f"--answer {doubt.question} ANSWER", *map(quoted, files)))
+        texts[f"{doubt.message} Answer with {option}. {answers}."] = None
     return list(texts)
+
+
+def _files_of_tables(asked: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """What stands for the frames of each table and for none of another, by what is asked about it:
+    the patterns of their folders, or else their names. Nothing where there is one table only."""
+    files: dict[str, list[str]] = {}
+    for message, keys in asked.items():
+        others = [key for other in asked.keys() - {message} for key in asked[other]]
+        patterns = {key: f"{glob.escape(key.rpartition('/')[0])}/*" for key in keys}
+        shared = {p for p in set(patterns.values()) if fnmatch.filter(others, p)}
+        own = (key if "/" not in key or p in shared else p for key, p in patterns.items())
+        files[message] = list(dict.fromkeys(own)) if others else []
+    return files
 
 
 def _ellipse(frame: PlannedFrame) -> str:

@@ -222,7 +222,7 @@ def _judged(
 ) -> FrameContent:
     """The content with the ellipse that the file at ``path`` shows, and the doubts about it."""
     doubts, certain, calibration = content.doubts, True, content.calibration
-    if record.ellipse is not None and path == record.path:
+    if shown.of_table:
         for doubt in record.doubts:
             if doubt.question is Question.AXES:
                 held = doubt.holds(answers).value

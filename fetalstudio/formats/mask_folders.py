@@ -76,7 +76,6 @@ def read(
     """
     inner, problems = _folders_in(source)
     inner = [p for p in inner if p.name.lower() not in without]
-    beside = mask_folders_beside(source)
     targets = _targets(inner)
     of_masks = [p for p in inner if is_mask_folder(p) or p in targets]
     of_others = {p: word for p in of_masks if (word := no_head_in(p.name))}
@@ -84,10 +83,9 @@ def read(
     problems += tuple(
         f"{path} seems to hold masks of something else than heads ({word}) and was not used. If "
         "they mark heads, call it masks."
-        for path in beside
-        if (word := no_head_in(path.name))
+        for path, word in _others_beside(source).items()
     )
-    beside = _with_folders_of_heads(path for path in beside if not no_head_in(path.name))
+    beside = _with_folders_of_heads(mask_folders_beside(source))
     drawn_on = [p for p in inner if shows_a_frame(p.name) and p not in of_masks]
     others = [p for p in inner if p not in of_masks and p not in drawn_on]
     parts, unlisted = _divided(others)
@@ -253,7 +251,20 @@ def _in_mask_folder(path: Path, source: Path) -> bool:
 
 
 def mask_folders_beside(source: Path) -> list[Path]:
-    """Folders of annotations beside the source, where its name says that it holds images alone."""
+    """Folders of annotations of heads beside the source, where its name says that it holds images
+    alone."""
+    return [path for path in _annotations_beside(source) if no_head_in(path.name) is None]
+
+
+def _others_beside(source: Path) -> dict[Path, str]:
+    """Such folders of annotations of something else, each with the word that says so, beside the
+    source and beside the folder that it is a part of."""
+    above = (p for p in _annotations_beside(source.parent) if (p / source.name).is_dir())
+    beside = (*_annotations_beside(source), *above)
+    return {path: word for path in beside if (word := no_head_in(path.name))}
+
+
+def _annotations_beside(source: Path) -> list[Path]:
     if source.name.lower() not in IMAGE_FOLDERS:
         return []
     return [path for path in _neighbours(source) if is_mask_folder(path)]

@@ -63,6 +63,8 @@ class ShownEllipse:
     """The value of its pixels where the picture may hold numbers of structures."""
     note: str | None = None
     """What a person should know although the ellipse is not in doubt, in sentences."""
+    of_table: bool = False
+    """Whether it is what a table says, and no picture or annotation file."""
 
 
 def ellipse_in(

@@ -120,7 +120,7 @@ def _of_table(record: FrameRecord, size: Size, answers: Answers) -> ShownEllipse
         raise InputError(f"{record.place}: its ellipse lies outside. Correct the table.")
     if cause := cannot_be_a_head(ellipse, size):
         raise InputError(f"{record.place}: in the table, {cause}. Correct the table.")
-    return ShownEllipse(ellipse, doubt=_of_wrong_size(ellipse, size))
+    return ShownEllipse(ellipse, doubt=_of_wrong_size(ellipse, size), of_table=True)
 
 
 def _of_wrong_size(ellipse: Ellipse, size: Size) -> str | None:

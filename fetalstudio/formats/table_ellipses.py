@@ -19,7 +19,7 @@ from fetalstudio.core.bright_outline import fits_better
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Size
-from fetalstudio.core.progress import NO_PROGRESS, Progress
+from fetalstudio.core.progress import NO_PROGRESS, Progress, followed
 from fetalstudio.formats.doubts import NO_ANSWERS, Doubt, axes_doubt
 from fetalstudio.formats.ellipse_table import cannot_be_a_head
 from fetalstudio.formats.frame_columns import Axes, Lengths
@@ -55,7 +55,16 @@ def with_axes_doubts(
     for record in records:
         if record.axes is not None and record.ellipse is not None:
             tables[record.axes.table].append(record)
-    doubts = {path: _doubt(of_table, progress) for path, of_table in tables.items()}
+    looked_at = [
+        (path, record)
+        for path, of_table in tables.items()
+        for record in of_table[:: -(-len(of_table) // _LOOKED_AT)]
+    ]
+    votes: dict[Path, dict[str, list[float]]] = {path: defaultdict(list) for path in tables}
+    for path, record in followed(looked_at, progress, ""):
+        for name, vote in _votes(record).items():
+            votes[path][name] += [] if vote is None else [vote]
+    doubts = {path: _doubt(tables[path][0].axes, found) for path, found in votes.items()}
     return tuple(_doubted(record, doubts) for record in records)
 
 
@@ -66,14 +75,8 @@ def _doubted(record: FrameRecord, doubts: Mapping[Path, Doubt | None]) -> FrameR
     return record if doubt is None else replace(record, doubts=(*record.doubts, doubt))
 
 
-def _doubt(records: Sequence[FrameRecord], progress: Progress) -> Doubt | None:
+def _doubt(axes: Axes | None, votes: Mapping[str, Sequence[float]]) -> Doubt | None:
     """The doubt about the ellipses of one table."""
-    votes: dict[str, list[float]] = {}
-    for number, record in enumerate(records[:: -(-len(records) // _LOOKED_AT)]):
-        progress.advance(number, _LOOKED_AT)
-        for name, vote in _votes(record).items():
-            votes.setdefault(name, []).extend([] if vote is None else [vote])
-    axes = records[0].axes
     # Without votes, there is no picture, or no ellipse that could be a head: the import names it.
     return None if axes is None or not votes else _judged(axes, votes)
 

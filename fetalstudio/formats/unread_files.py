@@ -9,12 +9,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from fetalstudio.formats import yolo
-from fetalstudio.formats.annotation_names import is_mask_folder
+from fetalstudio.formats.annotation_names import is_mask_folder, no_head_in
 from fetalstudio.formats.croissant import CROISSANT
 from fetalstudio.formats.files import start_of
 from fetalstudio.formats.frame_records import UnreadFile
 from fetalstudio.formats.frame_tables import is_frame_table
-from fetalstudio.formats.pictures import KINDS, is_picture
+from fetalstudio.formats.pictures import KINDS, is_picture, pictures_in
 from fetalstudio.formats.tables import TEXT_SUFFIXES
 from fetalstudio.formats.unused_tables import is_list_of_frames, names_in
 
@@ -120,9 +120,7 @@ def unread_below(
             continue
         if is_picture(path):
             if depth > 1:
-                # Annotations may lie in a folder beside that of the picture.
-                cure = f"Import {path.parent.parent} by itself."
-                found.append(UnreadFile(path, suffix, cure, too_deep=True))
+                found.append(UnreadFile(path, suffix, _cure_of_deep(path, source), too_deep=True))
         elif suffix in _PICTURES or (not suffix and _is_dicom(path)):
             found.append(UnreadFile(path, suffix or "DICOM", _AS_PICTURES))
         elif not suffix and start_of(path, 4).startswith(_SIGNATURES):
@@ -160,7 +158,7 @@ def unread_messages(source: Path, files: Sequence[UnreadFile]) -> tuple[str, ...
         found = (f"{len(p)} {kind} ({_where(source, p)})" for kind, p in sorted(kinds.items()))
         messages.append(f"Not read: {', '.join(found)}. {cure} This was found in {source}.")
     if deep:
-        frames = (file for file in deep if not _in_mask_folder(file.path, source))
+        frames = (file for file in deep if _mask_folder_of(file.path, source) is None)
         cure = next(frames, deep[0]).cure
         messages.append(
             f"Not read: {len(deep)} images more than one folder down "
@@ -186,8 +184,25 @@ def files_below(source: Path, closed: list[Path] | None = None) -> Iterator[tupl
                 yield Path(folder, name), depth
 
 
-def _in_mask_folder(path: Path, source: Path) -> bool:
-    return any(is_mask_folder(above) for above in path.parents if source in above.parents)
+def _cure_of_deep(path: Path, source: Path) -> str:
+    """What helps with a picture that lies too deep. One of several folders in a folder of masks may
+    be of heads; the pictures in the others are no frames."""
+    masks = _mask_folder_of(path, source)
+    if masks is None or masks.parent != source:
+        # Annotations may lie in a folder beside that of the picture.
+        folder = path.parent if masks is None else masks
+        return f"Import {folder.parent} by itself."
+    if no_head_in(masks.name):
+        place = source / "masks"
+    else:
+        place = masks if pictures_in(masks) else masks / "head"
+    return f"If they are masks of heads, move them into {place}."
+
+
+def _mask_folder_of(path: Path, source: Path) -> Path | None:
+    """The uppermost folder of annotations below the source that the picture lies in."""
+    above = [folder for folder in path.parents if source in folder.parents]
+    return next(filter(is_mask_folder, reversed(above)), None)
 
 
 def _suffix(name: str) -> str:

@@ -31,7 +31,10 @@ def is_list_of_frames(start: bytes, names: Collection[str]) -> bool:
     """Whether a line of a text file that begins with these bytes has the name of a picture and a
     number."""
     for line in start.decode("utf-8", "replace").splitlines()[:_LINES]:
-        first, *others = filter(None, _BETWEEN.split(line)) if line.strip() else [""]
+        cells = [cell for cell in _BETWEEN.split(line) if cell]
+        if not cells:
+            continue
+        first, *others = cells
         if key_of(last_part(first)) in names and any(map(_NUMBER.fullmatch, others)):
             return True
     return False

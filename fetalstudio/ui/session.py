@@ -324,8 +324,12 @@ class Session(QObject):
                 self.message.emit(text, "info")
                 return
             self.frame_id = frame_id
-            self.settings.set(self._frame_key(), frame_id)
-            self.frame_selected.emit(frame_id)
+            self._tell_selected(frame_id)
+
+    def _tell_selected(self, frame_id: str) -> None:
+        """Remember the selected frame for the next time, and show it on every page."""
+        self.settings.set(self._frame_key(), frame_id)
+        self.frame_selected.emit(frame_id)
 
     def select_another(self, order: Sequence[str]) -> None:
         """Where the selected frame was removed, select the next one that is left.
@@ -367,7 +371,7 @@ class Session(QObject):
         self.frame_id = self.frame_id or first
         self.frames_changed.emit()
         if first is not None:
-            self.frame_selected.emit(first)
+            self._tell_selected(first)
 
     def _first_frame(self) -> str | None:
         """The frame selected last in this project, else the first frame without an ellipse."""

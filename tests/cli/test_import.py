@@ -120,6 +120,29 @@ def test_a_dry_run_asks_once_about_a_table_and_says_which_names_are_taken(
     assert taken not in capsys.readouterr().err
 
 
+def test_a_dry_run_says_for_which_frames_an_answer_about_one_of_several_tables_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for place in ("0_x.png", "a [1]/1_x.png", "a [1]/2_x.png", "b/3_x.png"):
+        grey = np.random.default_rng(sum(map(ord, place))).integers(0, 256, (80, 96))
+        write_png(tmp_path / "scans" / place, grey.astype(np.uint8))
+    header = "name,cx,cy,a,b,angle_deg\n"
+    for place, rows in {".": (0,), "a [1]": (1, 2), "b": (3,)}.items():
+        table = header + "".join(f"{i}_x.png,48,36,30,22,20\n" for i in rows)
+        (tmp_path / "scans" / place / "ellipses.csv").write_text(table)
+    project = str(tmp_path / "p")
+    assert main(["new", project]) == 0
+    run = ["import", project, str(tmp_path / "scans"), "--dry-run", "--json"]
+    capsys.readouterr()
+    assert main(run) == 0
+    said = capsys.readouterr().err
+    for files in ("0_x.png", "'a [[]1]/*'", "'b/*'"):
+        assert f"--answer axes ANSWER {files}. proposal:" in said
+    assert main([*run, "--answer", "axes", "as-read", "a [[]1]/*"]) == 0
+    frames = json.loads(capsys.readouterr().out.splitlines()[-1])["frames"]
+    assert {f["file"] for f in frames if f["certain"]} == {"a [1]/1_x.png", "a [1]/2_x.png"}
+
+
 def test_answers_are_options(
     source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

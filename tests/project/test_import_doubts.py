@@ -699,6 +699,16 @@ def test_files_that_are_not_read_are_named_at_any_depth(
     assert kind in str(refused.value)
 
 
+@pytest.mark.parametrize("line", [",,,", ";;;", "|||", '""\t""'])
+def test_a_line_without_anything_between_separators_lists_no_frame(
+    project: Project, picture: Picture, source: Path, line: str
+) -> None:
+    write_png(source / "x.png", picture(1))
+    (source / "notes.txt").write_text(f"{line}\nx 3\n")
+    (problem,) = import_named(project, source).problems
+    assert "text with the names of frames (notes.txt)" in problem
+
+
 def test_a_picture_without_an_ending_is_named(
     project: Project, picture: Picture, source: Path
 ) -> None:
@@ -736,6 +746,28 @@ def test_the_folder_that_is_named_for_deep_images_holds_their_masks_too(
         import_named(project, source)
     assert str(refused.value).endswith(f"Import {source / 'train'} by itself.")
     assert import_named(project, source / "train").annotated == 1
+
+
+@pytest.mark.parametrize(
+    ("deep", "place"),
+    [
+        ("masks/abdomen/x.png", "masks/head"),
+        ("abdomen_masks/train/x.png", "masks"),
+        ("labels/abdomen/x.png", "labels/head"),
+    ],
+)
+def test_masks_that_lie_too_deep_are_not_to_be_imported_as_frames(
+    project: Project, picture: Picture, source: Path, deep: str, place: str
+) -> None:
+    mask = Ellipse(48, 40, 30, 24, 10).mask((96, 80)) * np.uint8(255)
+    write_png(source / "images" / "x.png", picture(1))
+    write_png(source / deep, mask)
+    report = import_named(project, source)
+    (problem,) = report.problems
+    assert report.annotated == 0 and str(Path(deep)) in problem
+    assert problem.endswith(f"If they are masks of heads, move them into {source / place}.")
+    write_png(source / place / "x.png", mask)
+    assert import_named(project, source).annotated == 1
 
 
 @pytest.mark.parametrize("name", ["x.jfif", "x.JPE", "x.pgm", "x.ppm"])

@@ -167,6 +167,36 @@ def test_masks_of_something_else_beside_the_images_are_named(
     assert "abdomen_masks seems to hold masks of something else than heads" in problem
 
 
+@pytest.mark.parametrize("masks", ["abdomen_masks", "masks_pred"])
+@pytest.mark.parametrize("chosen", [".", "images", "images/train"])
+def test_masks_of_something_else_are_not_used_where_they_are_divided_as_the_images(
+    project: Project, picture: Picture, tmp_path: Path, masks: str, chosen: str
+) -> None:
+    source = tmp_path / "data"
+    head = Ellipse(48, 40, 25, 18, 10)
+    write_png(source / "images" / "train" / "x.png", picture(1))
+    write_png(source / masks / "train" / "x.png", filled(Ellipse(40, 36, 20, 15, 100)))
+    write_png(source / "masks" / "train" / "x.png", filled(head))
+    report = import_named(project, source / chosen)
+    (frame,) = project.frames.all()
+    found = project.annotations.newest(frame.id)
+    assert found is not None and found.state == "final" and close(found.ellipse, head)
+    (problem,) = report.problems
+    assert masks in problem
+
+
+def test_images_are_not_looked_for_in_parts_that_only_masks_of_something_else_have(
+    picture: Picture, tmp_path: Path
+) -> None:
+    write_png(tmp_path / "images" / "train" / "x.png", picture(1))
+    write_png(tmp_path / "abdomen_masks" / "train" / "x.png", filled(Ellipse(40, 36, 20, 15, 100)))
+    with pytest.raises(InputError) as refused:
+        read_source(tmp_path)
+    assert f"Import {tmp_path / 'images'} by itself." in str(refused.value)
+    (record,) = read_source(tmp_path / "images").records
+    assert record.annotation is None
+
+
 def test_image_and_mask_folders_side_by_side(
     project: Project, picture: Picture, tmp_path: Path, ellipse: Ellipse
 ) -> None:

@@ -13,12 +13,17 @@ from numpy.typing import NDArray
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.formats.doubts import Question
+from fetalstudio.formats.frame_reading import read_content
+from fetalstudio.formats.outline_pictures import ShownEllipse
 from fetalstudio.formats.pictures import write_png
+from fetalstudio.formats.sources import read_source
+from fetalstudio.formats.table_ellipses import with_axes_doubts
 from fetalstudio.project.import_choices import Choices
 from fetalstudio.project.import_plan import ImportPlan
 from fetalstudio.project.import_planner import plan_import
 from fetalstudio.project.project import Project
 from tests.named import import_named
+from tests.progress import Watched
 
 SIZE = (240, 180)
 HEADS = tuple(Ellipse(110.0 + 4 * i, 96.0 - 3 * i, 40.0, 30.0, 20.0 + 5 * i) for i in range(6))
@@ -205,3 +210,25 @@ def test_of_semi_axes_and_diameters_together_none_is_taken(
     (problem,) = import_named(project, source).problems
     assert "ellipses.csv" in problem and "was not used" in problem
     assert not project.annotations.by_frame()
+
+
+def test_the_progress_counts_the_looked_at_frames_of_all_tables(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        table_of(tmp_path / "clinic" / name, right, heads=HEADS[:3])
+    watched = Watched()
+    with_axes_doubts(read_source(tmp_path / "clinic").records, watched)
+    assert watched.steps == [(number, 6) for number in range(6)]
+
+
+@pytest.mark.parametrize("answer", [None, "none", "proposal"])
+def test_what_is_asked_about_a_table_is_not_about_an_outline_in_the_frames_own_file(
+    tmp_path: Path, answer: str | None
+) -> None:
+    source = table_of(tmp_path / "clinic", diameters, heads=HEADS[:3])
+    record = with_axes_doubts(read_source(source).records)[0]
+    assert [doubt.question for doubt in record.doubts] == [Question.AXES]
+    answers = {} if answer is None else {Question.AXES: answer}
+    outside = Ellipse(-300.0, -300.0, 40.0, 30.0, 0.0)
+    drawn = replace(record, ellipse=outside, outline=lambda _size: ShownEllipse(HEADS[0]))
+    content = read_content(drawn, answers)
+    assert content.ellipse == HEADS[0] and content.certain

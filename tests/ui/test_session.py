@@ -231,6 +231,23 @@ def test_annotate_opens_on_the_first_frame_to_draw_of_a_first_import(
     assert session.frame_id == unannotated(session) != session.open.frames.all()[0].id
 
 
+def test_the_frame_shown_after_a_first_import_is_remembered(
+    session: Session, samples: Path, tmp_path: Path, qtbot: QtBot
+) -> None:
+    session.new_project(tmp_path / "new")
+    handle = session.import_frames(ImportRequest(session.open.path, samples, "hc18", "HC18"))
+    with qtbot.waitSignal(handle.ended):
+        pass
+    shown = session.frame_id
+    assert shown is not None
+    session.open.annotations.add(
+        shown, DRAWN, author="me", state="draft"
+    )  # no longer the first to draw
+    session.close_project()
+    session.open_project(tmp_path / "new")
+    assert session.frame_id == shown
+
+
 def test_a_first_training_on_the_second_sample_cohort_can_be_judged(
     session: Session, qtbot: QtBot
 ) -> None:

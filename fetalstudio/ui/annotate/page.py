@@ -162,6 +162,7 @@ class AnnotatePage(QWidget):
         session, canvas, panel = self.session, self.canvas, self.panel
         session.project_changed.connect(self._project_changed)
         session.frames_changed.connect(self.reload)
+        session.imports_changed.connect(self._imports_changed)
         session.frame_selected.connect(self._show_frame)
         session.annotation_changed.connect(self._annotation_changed)
         canvas.ellipse_changing.connect(self._measure)
@@ -197,8 +198,19 @@ class AnnotatePage(QWidget):
         if self._frames:
             self.session.select_frame(self._frames[0].id)
         else:
+            self._show_none()
+
+    def _imports_changed(self) -> None:
+        if not self._frames:
+            self._show_none()
+
+    def _show_none(self) -> None:
+        if self.session.importing:
+            self.empty.say_importing()
+        else:
             text = "Import frames to annotate them here."
-            self._show_empty("No frames yet", text, "Go to the Library")
+            self.empty.say("No frames yet", text, "Go to the Library")
+        self.body.setCurrentWidget(self.empty)
 
     def _project_changed(self) -> None:
         self._frame = None  # The frame on the canvas belongs to another project.
@@ -226,7 +238,8 @@ class AnnotatePage(QWidget):
                 self._unreadable, self._annotation = True, None
                 self.canvas.set_ellipse(None)
                 self.canvas.set_image(None)
-                self._show_empty(f"{frame.name} cannot be shown", str(error), "")
+                self.empty.say(f"{frame.name} cannot be shown", str(error))
+                self.body.setCurrentWidget(self.empty)
                 return
             self.canvas.set_tool(Tool.EDIT)
             self.canvas.set_image(pixels)
@@ -235,10 +248,6 @@ class AnnotatePage(QWidget):
         self._show_proposing()
         self.calibrating.set_frame(frame)
         self._refresh()
-
-    def _show_empty(self, title: str, text: str, action: str) -> None:
-        self.empty.say(title, text, action)
-        self.body.setCurrentWidget(self.empty)
 
     def _index(self) -> int:
         if self._frame is None:

@@ -40,6 +40,14 @@ class EmptyState(QWidget):
         self.button.setText(action)
         self.button.setVisible(bool(action))
 
+    def say_importing(self) -> None:
+        """Say that the first frames of the project are being imported."""
+        self.say(
+            "Importing frames",
+            "They are shown here as soon as all of them have been read. The bar at the bottom "
+            "shows how far the import is, and can cancel it.",
+        )
+
     def text(self) -> str:
         """Title and sentence."""
         return f"{self._title.text()}\n{self._text.text()}"

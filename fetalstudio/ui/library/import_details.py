@@ -302,10 +302,12 @@ def _about(row: Row, doubt: Doubt) -> str:
 
 
 def _is_alike(row: Row, doubt: Doubt) -> bool:
-    """Whether a row has the same question, with the same answers."""
+    """Whether a row has the same question, with the same answers, and about the same table."""
     values = [answer.value for answer in doubt.answers]
     return any(
-        other.question is doubt.question and [a.value for a in other.answers] == values
+        other.question is doubt.question
+        and [a.value for a in other.answers] == values
+        and (doubt.question is not Question.AXES or other.message == doubt.message)
         for other in row.doubts
     )
 

@@ -262,11 +262,7 @@ class LibraryPage(QWidget):
                 "No frame matches", "Other frames are hidden by the filters.", "Show all"
             )
         elif self.session.importing:
-            self.empty.say(
-                "Importing frames",
-                "They are shown here as soon as all of them have been read. The bar at the bottom "
-                "shows how far the import is, and can cancel it.",
-            )
+            self.empty.say_importing()
         else:
             self.empty.say(
                 "No frames yet",

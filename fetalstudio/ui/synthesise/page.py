@@ -90,17 +90,12 @@ class SynthesisePage(QWidget):
         self.batch.give_keys(self)
         self.controls.changed.connect(self.batch.look_changed)
         self.empty = EmptyState()
-        self.empty.say(
-            "No frames yet",
-            "Import real frames first. A synthetic frame takes its size, sector, grain and "
-            "calibration from a real one, and starts from its ellipse.",
-            "Go to the Library",
-        )
         self.empty.clicked.connect(lambda: session.go("library"))
         self._lay_out()
 
         session.project_changed.connect(self._project_changed)
         session.frames_changed.connect(self._frames_changed)
+        session.imports_changed.connect(self._say_empty)
         session.frame_selected.connect(self.select_frame)
         session.annotation_changed.connect(self._annotation_changed)
         self._project_changed()
@@ -195,6 +190,7 @@ class SynthesisePage(QWidget):
         frames = project.frames.all() if project is not None else []
         self._choices.offer(frames)
         self._stack.setCurrentIndex(0 if frames else 1)
+        self._say_empty()
         self.batch.refresh()
         self._calibrate()
         shown = self._frame.id if self._frame is not None else self.session.frame_id
@@ -206,6 +202,17 @@ class SynthesisePage(QWidget):
         elif self._frame is not None:
             self._frame = self._reference = self._ellipse = None
             self._forget_sample()
+
+    def _say_empty(self) -> None:
+        if self.session.importing:
+            self.empty.say_importing()
+            return
+        self.empty.say(
+            "No frames yet",
+            "Import real frames first. A synthetic frame takes its size, sector, grain and "
+            "calibration from a real one, and starts from its ellipse.",
+            "Go to the Library",
+        )
 
     def _calibrate(self) -> None:
         """Follow a new calibration of the frame on screen."""

@@ -24,6 +24,8 @@ class EvaluationPanel(Section):
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__("Evaluate", parent)
         self._session = session
+        self._running: EvaluateRequest | None = None
+        """What was asked for and has not ended, perhaps of a project that is no longer open."""
         self.view = EvaluationView(session)
         self.model_box = combo()
         self.cohort_box = combo()
@@ -60,16 +62,18 @@ class EvaluationPanel(Section):
         self._enable()
 
     def forget(self) -> None:
-        """Clear the result: another project is open."""
+        """Clear the result: another project is open, or one whose evaluation still runs."""
         self.view.show_result(None)
+        running = self._running
+        if running is not None and self._session.is_open(running.project):
+            self.view.show_running(running.segmenter)
         self.refresh()
 
     def evaluate(self) -> None:
         """Evaluate the chosen model on the chosen frames."""
-        segmenter = str(self.model_box.currentData())
         request = EvaluateRequest(
             self._session.open.path,
-            segmenter=segmenter,
+            segmenter=str(self.model_box.currentData()),
             cohort=chosen_cohort(self.cohort_box),
             prompt=chosen_prompt(self.prompt_box),
             protocol=cast(Protocol, self.protocol_box.currentData()),
@@ -79,7 +83,8 @@ class EvaluationPanel(Section):
         handle.on_finished(lambda result: self._finished(request, result))
         self.job_bar.follow(handle)
         handle.ended.connect(self._ended)  # after the bar has let go of it
-        self.view.show_running(segmenter)
+        self._running = request
+        self.view.show_running(request.segmenter)
         self._enable()
 
     def _finished(self, request: EvaluateRequest, result: EvaluateResult) -> None:
@@ -94,6 +99,7 @@ class EvaluationPanel(Section):
             self._session.message.emit(text, "info")
 
     def _ended(self) -> None:
+        self._running = None
         if self.view.result is None:  # it was said that there will be one
             self.view.show_result(None)
         self._enable()

@@ -23,6 +23,7 @@ from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.convention import Convention
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
+from fetalstudio.engine.jobs.import_frames.request import ImportRequest
 from fetalstudio.engine.jobs.propose.request import Proposal, ProposeRequest, ProposeResult
 from fetalstudio.engine.jobs.snap.request import SnapRequest, SnapResult
 from fetalstudio.engine.process.client import EngineClient
@@ -233,6 +234,21 @@ def test_without_a_project_the_way_to_the_library_is_shown(qtbot: QtBot, session
     page.propose()
     page.confirm()
     page.next_unfinished()
+
+
+def test_an_import_under_way_is_not_called_empty(
+    qtbot: QtBot, session: Session, samples: Path, tmp_path: Path
+) -> None:
+    session.new_project(tmp_path / "new")
+    page = AnnotatePage(session)
+    qtbot.addWidget(page)
+    assert "No frames yet" in page.empty.text()
+    handle = session.import_frames(ImportRequest(session.open.path, samples))
+    assert page.empty.text().startswith("Importing frames") and page.empty.button.isHidden()
+    handle.cancel()
+    with qtbot.waitSignal(handle.ended):
+        pass
+    assert "No frames yet" in page.empty.text() and not page.empty.button.isHidden()
 
 
 def test_another_project_takes_the_place_of_the_first(page: AnnotatePage, tmp_path: Path) -> None:

@@ -243,6 +243,24 @@ def test_keys_answer_for_one_or_for_all_alike(
     assert QApplication.focusWidget() in dialog.details.buttons and dialog.isVisible()
 
 
+def test_an_answer_about_a_table_is_not_for_the_frames_of_another(
+    open_dialog: Open, tmp_path: Path, qtbot: QtBot
+) -> None:
+    for number, place in enumerate(("a/0.png", "a/1.png", "b/2.png")):
+        path = tmp_path / "scans" / place
+        write_png(path, texture(number))
+        with (path.parent / "ellipses.csv").open("a") as table:
+            table.write("" if table.tell() else "name,cx,cy,a,b,angle_deg\n")
+            table.write(f"{path.name},48,36,30,22,20\n")
+    dialog = open_dialog(tmp_path / "scans")
+    planned(qtbot, dialog)
+    assert {r.key for r in dialog.model.rows if r.open} == {"a/0.png", "a/1.png", "b/2.png"}
+    assert dialog.details.alike.text() == "For all 2 alike"
+    qtbot.keyClick(dialog.table, Qt.Key.Key_2, CONTROL)
+    planned(qtbot, dialog)
+    assert {r.key for r in dialog.model.rows if r.open} == {"b/2.png"}
+
+
 def test_a_picture_is_a_frame_or_the_annotation_of_one(dialog: ImportDialog, qtbot: QtBot) -> None:
     select(qtbot, dialog, "sure_overlay.png")
     answer(qtbot, dialog, "It is a frame")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.convention import NO_OFFSET, Convention
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.metrics import Interval
+from fetalstudio.engine.jobs.import_frames.request import ImportRequest
 from fetalstudio.engine.jobs.pair_convention.request import (
     PairConventionRequest,
     PairConventionResult,
@@ -131,6 +133,21 @@ def test_without_frames_the_page_says_what_to_do(
     with qtbot.waitSignal(session.place_requested) as asked:
         qtbot.mouseClick(page.empty.button, Qt.MouseButton.LeftButton)
     assert asked.args == ["library"]
+
+
+def test_an_import_under_way_is_not_called_empty(
+    qtbot: QtBot, session: Session, window: MainWindow, samples: Path, tmp_path: Path
+) -> None:
+    session.new_project(tmp_path / "new")
+    page = window.page("synthesise")
+    assert isinstance(page, SynthesisePage)
+    assert "No frames yet" in page.empty.text()
+    handle = session.import_frames(ImportRequest(session.open.path, samples))
+    assert page.empty.text().startswith("Importing frames") and page.empty.button.isHidden()
+    handle.cancel()
+    with qtbot.waitSignal(handle.ended):
+        pass
+    assert "No frames yet" in page.empty.text() and not page.empty.button.isHidden()
 
 
 def test_the_engine_gets_ready_when_the_page_is_shown(

@@ -587,6 +587,22 @@ def test_an_evaluation_under_way_is_not_called_none(
     assert view.title.text() == "No evaluation yet" and panel.button.isEnabled()
 
 
+def test_an_evaluation_under_way_is_said_when_its_project_is_opened_again(
+    page: TrainPage, fakes: list[tuple[Any, HandleFake]], tmp_path: Path
+) -> None:
+    view, first = page.evaluation.view, page.session.open.path
+    page.evaluation.evaluate()
+    page.session.new_project(tmp_path / "other")
+    assert view.title.text() == "No evaluation yet"
+    page.session.open_project(first)
+    assert view.title.text() == "Evaluating compact" and "when it has ended" in view.about.text()
+    fakes[0][1].cancelled.emit(None)
+    fakes[0][1].ended.emit()
+    page.session.new_project(tmp_path / "third")
+    page.session.open_project(first)
+    assert view.title.text() == "No evaluation yet"
+
+
 def test_an_evaluation_that_ends_unseen_is_announced(
     page: TrainPage, fakes: list[tuple[Any, HandleFake]], tmp_path: Path
 ) -> None:
