@@ -44,6 +44,9 @@ LARGEST_SCALE = 2.8
 """A frame with more px for each px of the canvas is made smaller and then enlarged."""
 _AXIAL, _LATERAL = 1.4, 2.8
 """px of the frame for each cell of the noise along the beam, and across it at half the depth."""
+_MARGIN = 16
+"""Width in px of the mirrored margin, a multiple of :data:`CELL`. The network pads with zeros, which
+shows as far as it sees."""
 _BLACK, _DIM = 2.0, 6.0
 """Grey levels up to which nothing is added, and from which all is: scanners show what is darker
 without speckle."""
@@ -162,13 +165,16 @@ class Detail:
         noise = noise_of(seed, probe, size)
         right, below = -size[0] % CELL, -size[1] % CELL
         framed = np.stack([work / 127.5 - 1, *noise]).astype(np.float32)
-        framed = np.pad(framed, ((0, 0), (0, below), (0, right)), mode="edge")
+        beside = ((0, 0), (_MARGIN, _MARGIN + below), (_MARGIN, _MARGIN + right))
+        framed = np.pad(framed, beside, mode="symmetric")
+        maps = np.pad(maps, ((0, 0), *((_MARGIN // CELL, _MARGIN // CELL),) * 2), mode="edge")
         x = torch.from_numpy(framed)[None].to(self.net.device)
         conditions = torch.from_numpy(maps)[None].to(self.net.device)
         # What is added is small beside what is there, so half the precision is enough for it.
         with autocast(self.net.device):
             made = self.net(x[:, :1], x[:, 1:], conditions)
-        result = (made[0, 0, : size[1], : size[0]].float().cpu().numpy() + 1) * 127.5
+        inside = made[0, 0, _MARGIN : _MARGIN + size[1], _MARGIN : _MARGIN + size[0]]
+        result = (inside.float().cpu().numpy() + 1) * 127.5
         seen = np.clip((work - _BLACK) / (_DIM - _BLACK), 0, 1)
         result = self.net.equaliser.apply(work + seen * (result - work), seed)
         if size != (w, h):

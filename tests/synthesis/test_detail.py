@@ -186,6 +186,17 @@ def test_images_of_the_built_in_one_have_no_columns_of_two_px(frame: LabelledFra
     assert made[0, 16] < 2 * real[0, 16]
 
 
+def test_the_border_is_as_smooth_as_the_inside() -> None:
+    detail = Synthesizer.load(find_model("synthesizer", "compact").folder).finish
+    assert isinstance(detail, Detail)
+    frame = read_image(samples_dir() / "209_HC.png")
+    plain = np.full((540, 800), 90, np.float32)
+    made = detail.apply(plain, 2.1, 3, frame)
+    steps = np.abs(np.diff(made, axis=1)).mean(axis=1)
+    assert steps[-8:].max() < 1.5 * steps[200:300].max()
+    assert np.abs(made[-8:].mean(axis=1) - made[200:300].mean()).max() < 10
+
+
 def test_gains_that_are_no_numbers_are_damage(tmp_path: Path) -> None:
     detail = Detail(DetailNet(width=4))
     detail.net.gains[3, 3] = torch.nan
