@@ -45,8 +45,8 @@ LARGEST_SCALE = 2.8
 _AXIAL, _LATERAL = 1.4, 2.8
 """px of the frame for each cell of the noise along the beam, and across it at half the depth."""
 _MARGIN = 16
-"""Width in px of the mirrored margin, a multiple of :data:`CELL`. The network pads with zeros, which
-shows as far as it sees."""
+"""Width in px of the mirrored margin, a multiple of :data:`CELL`. The network pads with zeros, and
+that shows as far as it sees."""
 _BLACK, _DIM = 2.0, 6.0
 """Grey levels up to which nothing is added, and from which all is: scanners show what is darker
 without speckle."""
