@@ -138,6 +138,8 @@ def test_masks_lie_in_the_folder_of_the_targets_where_each_has_its_frame(
         "x_abdomen_mask.png",
         "x_mask_AC.png",
         "x_pred_mask.png",
+        "x_inner_mask.png",
+        "roi_masks/x.png",
         "masks_femur/x.png",
         "brainMasks/x.png",
         "masks/x_abdomen_mask.png",
