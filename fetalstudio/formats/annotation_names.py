@@ -47,6 +47,7 @@ _OTHERS = frozenset(
     | {"brain", "cerebellum", "cerebellar", "csp", "cavum", "thalamus", "thalami", "ventricle"}
     | {"ventricles", "lv", "midline", "falx", "nuchal", "nt", "face", "nose", "lip", "lips"}
     | {"background", "bg", "sector", "fan", "fov", "text", "caliper", "calipers"}
+    | {"roi", "rois", "inner"}
 )
 """What a mask may show besides a head."""
 _BY_MODELS = frozenset(

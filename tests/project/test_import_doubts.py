@@ -507,7 +507,8 @@ def test_an_angle_is_in_degrees_or_radians_but_not_guessed(
 ) -> None:
     write_png(source / "x.png", picture(1))
     angle = np.radians(HEAD.angle_deg) * unit
-    (source / "t.csv").write_text(f"name,cx,cy,a,b,{name}\nx,48,36,30,22,{angle}\n")
+    header = f"name,cx,cy,semi_axis_a,semi_axis_b,{name}"
+    (source / "t.csv").write_text(f"{header}\nx,48,36,30,22,{angle}\n")
     report = import_named(project, source)
     if turned:
         assert report.problems == () and is_head(ellipses_of(project)["x"])

@@ -138,6 +138,8 @@ def test_masks_lie_in_the_folder_of_the_targets_where_each_has_its_frame(
         "x_abdomen_mask.png",
         "x_mask_AC.png",
         "x_pred_mask.png",
+        "x_inner_mask.png",
+        "roi_masks/x.png",
         "masks_femur/x.png",
         "brainMasks/x.png",
         "masks/x_abdomen_mask.png",
@@ -414,7 +416,7 @@ def test_a_table_of_ellipses_and_labels(project: Project, picture: Picture, tmp_
     source = _with_table(
         tmp_path / "africa",
         picture,
-        "filename,cx,cy,a,b,angle_deg,quality\n"
+        "filename,cx,cy,semi_axis_a,semi_axis_b,angle_deg,quality\n"
         "patient000_EGY_plane1.png,48.5,40,30,22,190,fair\npatient001_EGY_plane1.png,,,,,,\n",
     )
     (source / "other_hand.csv").write_text("name,cx,cy,a,b,angle_deg\nx,1,1,9,8,0\n")

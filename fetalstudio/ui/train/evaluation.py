@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import cast
 
 from PySide6.QtWidgets import QPushButton, QWidget
@@ -24,8 +25,9 @@ class EvaluationPanel(Section):
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__("Evaluate", parent)
         self._session = session
-        self._running: EvaluateRequest | None = None
-        """What was asked for and has not ended, perhaps of a project that is no longer open."""
+        self._running: tuple[Path, str] | None = None
+        """The project and segmenter of the evaluation that has not ended; the project may no
+        longer be open."""
         self.view = EvaluationView(session)
         self.model_box = combo()
         self.cohort_box = combo()
@@ -64,16 +66,17 @@ class EvaluationPanel(Section):
     def forget(self) -> None:
         """Clear the result: another project is open, or one whose evaluation still runs."""
         self.view.show_result(None)
-        running = self._running
-        if running is not None and self._session.is_open(running.project):
-            self.view.show_running(running.segmenter)
+        project, segmenter = self._running or (None, "")
+        if self._session.is_open(project):
+            self.view.show_running(segmenter)
         self.refresh()
 
     def evaluate(self) -> None:
         """Evaluate the chosen model on the chosen frames."""
+        project, segmenter = self._session.open.path, str(self.model_box.currentData())
         request = EvaluateRequest(
-            self._session.open.path,
-            segmenter=str(self.model_box.currentData()),
+            project,
+            segmenter=segmenter,
             cohort=chosen_cohort(self.cohort_box),
             prompt=chosen_prompt(self.prompt_box),
             protocol=cast(Protocol, self.protocol_box.currentData()),
@@ -83,8 +86,8 @@ class EvaluationPanel(Section):
         handle.on_finished(lambda result: self._finished(request, result))
         self.job_bar.follow(handle)
         handle.ended.connect(self._ended)  # after the bar has let go of it
-        self._running = request
-        self.view.show_running(request.segmenter)
+        self._running = project, segmenter
+        self.view.show_running(segmenter)
         self._enable()
 
     def _finished(self, request: EvaluateRequest, result: EvaluateResult) -> None:
