@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from fetalstudio.core.errors import InputError
 from fetalstudio.formats.annotation_names import (
     IMAGE_FOLDERS,
     is_mask_folder,
@@ -34,6 +35,7 @@ from fetalstudio.formats.frame_tables import (
     read_folder_tables,
     unmatched,
 )
+from fetalstudio.formats.marked_regions import is_annotation
 from fetalstudio.formats.pair_files import with_pairs
 from fetalstudio.formats.picture_records import (
     cohort_of,
@@ -50,7 +52,7 @@ from fetalstudio.formats.picture_roles import (
     shown_doubt,
     split,
 )
-from fetalstudio.formats.pictures import pictures_in, stem_of
+from fetalstudio.formats.pictures import pictures_in, read_image, stem_of
 from fetalstudio.formats.repeated_pictures import named_after
 
 _INPUT_AND_TARGET = (("x", "y"), ("input", "target"), ("inputs", "targets"))
@@ -69,8 +71,9 @@ def read(
     deeper: Iterable[Path] = (),
     without: frozenset[str] = frozenset(),
 ) -> FrameSource:
-    """Find the frames in a folder, and in folders ``deeper`` in it; no picture is decoded. Folders
-    in it whose names are among ``without`` (lower case) are left out.
+    """Find the frames in a folder, and in folders ``deeper`` in it. No picture is decoded, but for
+    the first of a folder that is called ``y`` beside ``x`` or the like. Folders in it whose names
+    are among ``without`` (lower case) are left out.
 
     Raises ``OSError`` where the folder itself cannot be listed.
     """
@@ -176,16 +179,26 @@ def _masks_of_part(folder: Path) -> list[Path]:
 
 
 def _targets(folders: Sequence[Path]) -> list[Path]:
-    """Those of the folders that hold a picture for some of another's and are called as the outputs
-    of a model are beside its inputs: ``y`` beside ``x``."""
+    """Those of the folders that hold a mask for some of another's pictures and are called as the
+    outputs of a model are beside its inputs: ``y`` beside ``x``. The first picture decides whether
+    they are masks: patients may be called so, too."""
     named = {path.name.lower(): path for path in folders}
     found = []
     for source, target in _INPUT_AND_TARGET:
         if source in named and target in named:
             frames = {key_of(stem_of(path)) for path in pictures_in(named[source])}
-            masks = {key_of(stem_of(path)) for path in pictures_in(named[target])}
-            found += [named[target]] if masks and masks <= frames else []
+            pictures = pictures_in(named[target])
+            masks = {key_of(stem_of(path)) for path in pictures}
+            if masks and masks <= frames and _is_mask(pictures[0]):
+                found.append(named[target])
     return found
+
+
+def _is_mask(path: Path) -> bool:
+    try:
+        return is_annotation(read_image(path))
+    except (InputError, OSError):
+        return False  # it is named where it is read as a frame
 
 
 def _with_folders_of_heads(mask_folders: Iterable[Path]) -> list[Path]:
