@@ -857,7 +857,7 @@ def test_names_are_neutral_and_doubtful_texts_are_asked_about(
     (box,) = window.findChildren(QMessageBox)
     assert box.text() == "The label 'site' was left out."
     assert box.informativeText().startswith("A value of 'site' looks like a person's name.")
-    add = next(button for button in box.buttons() if button.text() == "Import them")
+    add = next(button for button in box.buttons() if button.text() == "Import it")
     with qtbot.waitSignal(session.frames_changed, timeout=60_000):
         qtbot.mouseClick(add, Qt.MouseButton.LeftButton)
     assert session.open.frames.all()[0].labels == {"site": "Quaresma"}
