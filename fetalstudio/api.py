@@ -34,8 +34,8 @@ from fetalstudio.engine.process.events import Event, Progress, Warned
 from fetalstudio.engine.process.job import Request
 from fetalstudio.engine.process.local import run_job
 from fetalstudio.engine.process.threads import settle_threads
-from fetalstudio.formats.pictures import check_size
-from fetalstudio.formats.redaction import Policy
+from fetalstudio.formats.pictures.picture_files import check_size
+from fetalstudio.formats.privacy.redaction import Policy
 from fetalstudio.project.importers import ImportReport
 from fetalstudio.project.project import Project
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.formats.frame_reading import FrameContent
-from fetalstudio.formats.pictures import write_png
+from fetalstudio.formats.pictures.picture_files import write_png
+from fetalstudio.formats.reading.frame_reading import FrameContent
 
 SIZE = (96, 80)
 HEAD = Ellipse(48.0, 36.0, 30.0, 22.0, 20.0)

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from pyarrow import parquet
 
-from fetalstudio.formats.subjects import subject_key
+from fetalstudio.formats.privacy.subjects import subject_key
 
 IDENTIFIERS = (
     *("Meier", "Quaresma", "M\u00fcller", "90817263", "77120934"),

@@ -16,11 +16,11 @@ from PIL.PngImagePlugin import PngInfo
 
 from fetalstudio.cli.main import main
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.formats.croissant import CROISSANT
-from fetalstudio.formats.dataset_card import DATA_CARD
 from fetalstudio.formats.exports import EXPORTS
 from fetalstudio.formats.model_card import hashed_subject, seen_subjects, write_seen_subjects
-from fetalstudio.formats.subjects import subject_key
+from fetalstudio.formats.privacy.subjects import subject_key
+from fetalstudio.formats.writing.croissant import CROISSANT
+from fetalstudio.formats.writing.dataset_card import DATA_CARD
 from fetalstudio.project.patients import read_secret
 from fetalstudio.project.project import Project
 from tests.formats.dicom_files import speckle

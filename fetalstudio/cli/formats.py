@@ -8,9 +8,9 @@ from typing import Any
 from rich.table import Table
 
 from fetalstudio.cli.console import Console, plain
-from fetalstudio.formats.carries import PROPERTIES, Carries
 from fetalstudio.formats.exports import EXPORTS
 from fetalstudio.formats.sources import FORMATS
+from fetalstudio.formats.writing.carries import PROPERTIES, Carries
 
 
 def options(parser: argparse.ArgumentParser) -> None:

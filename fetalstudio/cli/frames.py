@@ -18,8 +18,8 @@ from fetalstudio.core.name_patterns import NamePattern
 from fetalstudio.core.words import counted
 from fetalstudio.engine.forgetting import CANNOT_BE_UNDONE, forget, plan_forgetting
 from fetalstudio.engine.jobs.measure_conventions.request import MeasureConventionsRequest
-from fetalstudio.formats.frame_rows import some
-from fetalstudio.formats.identifiers import looks_like
+from fetalstudio.formats.privacy.identifiers import looks_like
+from fetalstudio.formats.tables.frame_rows import some
 from fetalstudio.project.calibrating import from_number, from_table, removal
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Amendment

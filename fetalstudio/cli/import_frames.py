@@ -19,8 +19,8 @@ from fetalstudio.core.progress import Stopped
 from fetalstudio.core.words import counted, quoted
 from fetalstudio.engine.jobs.import_frames.request import ImportRequest
 from fetalstudio.engine.jobs.plan_import.request import PlanRequest
-from fetalstudio.formats.doubts import CLIP_CHOICES, Question
-from fetalstudio.formats.redaction import POLICIES
+from fetalstudio.formats.privacy.redaction import POLICIES
+from fetalstudio.formats.reading.doubts import CLIP_CHOICES, Question
 from fetalstudio.formats.sources import AUTO, FORMATS
 from fetalstudio.project.choices_file import read_choices, write_choices
 from fetalstudio.project.frames import SET_SUBJECT

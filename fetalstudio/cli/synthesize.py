@@ -11,7 +11,7 @@ from fetalstudio.core.errors import InputError
 from fetalstudio.core.heads import HeadConstraints
 from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest
-from fetalstudio.formats.ellipse_table import read_ellipses
+from fetalstudio.formats.tables.ellipse_table import read_ellipses
 from fetalstudio.project.project import Project
 
 COUNT = 16

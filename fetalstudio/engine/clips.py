@@ -8,9 +8,9 @@ from fetalstudio.core.errors import InputError
 from fetalstudio.engine.models.loading import BUILT_IN, find_model, load_segmenter
 from fetalstudio.engine.process.job import CancelCheck, Report
 from fetalstudio.engine.process.progress import Steps
-from fetalstudio.formats.frame_reading import read_shown
-from fetalstudio.formats.frame_records import FrameRecord
-from fetalstudio.formats.redaction import Redactor
+from fetalstudio.formats.privacy.redaction import Redactor
+from fetalstudio.formats.reading.frame_reading import read_shown
+from fetalstudio.formats.reading.frame_records import FrameRecord
 from fetalstudio.project.import_planner import Sharpest
 
 _SPREAD, _AROUND = 24, 8

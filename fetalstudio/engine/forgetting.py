@@ -18,9 +18,9 @@ from fetalstudio.core.words import counted, listed, quoted
 from fetalstudio.engine.models.catalogue import FoundModel, list_models
 from fetalstudio.engine.models.seen import seen_by
 from fetalstudio.engine.resumable import state_file
-from fetalstudio.formats.export_folders import PROVENANCE
-from fetalstudio.formats.files import read_bounded
-from fetalstudio.formats.manifest import MANIFEST, remove_listed, sha256_of
+from fetalstudio.formats.files import read_bounded, sha256_of
+from fetalstudio.formats.manifest import MANIFEST, remove_listed
+from fetalstudio.formats.writing.export_folders import PROVENANCE
 from fetalstudio.project.export_places import drop_places, export_places
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Frame, ModelRecord, RemovalEffect, Run

@@ -8,22 +8,22 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from fetalstudio.formats.carries import Carries
-from fetalstudio.formats.coco import CocoWriter
-from fetalstudio.formats.cvat import CvatWriter
-from fetalstudio.formats.exported_frames import ExportedFrame, ExportedPair
-from fetalstudio.formats.hc18 import Hc18SubmissionWriter, Hc18Writer
-from fetalstudio.formats.huggingface import ImageFolderWriter
-from fetalstudio.formats.label_studio import LabelStudioWriter
-from fetalstudio.formats.labelme import LabelmeWriter
-from fetalstudio.formats.nnunet import NnUnetNiftiWriter, NnUnetWriter
-from fetalstudio.formats.parquet import ParquetWriter
-from fetalstudio.formats.png_pairs import PaperWriter, PngPairsWriter
-from fetalstudio.formats.psfhs import PsfhsWriter
-from fetalstudio.formats.via import ViaWriter
-from fetalstudio.formats.voc import VocWriter
-from fetalstudio.formats.volume_pairs import VolumePairsWriter
-from fetalstudio.formats.yolo import YoloWriter
+from fetalstudio.formats.annotations.coco import CocoWriter
+from fetalstudio.formats.annotations.cvat import CvatWriter
+from fetalstudio.formats.annotations.label_studio import LabelStudioWriter
+from fetalstudio.formats.annotations.labelme import LabelmeWriter
+from fetalstudio.formats.annotations.via import ViaWriter
+from fetalstudio.formats.annotations.voc import VocWriter
+from fetalstudio.formats.annotations.yolo import YoloWriter
+from fetalstudio.formats.datasets.hc18 import Hc18SubmissionWriter, Hc18Writer
+from fetalstudio.formats.datasets.huggingface import ImageFolderWriter
+from fetalstudio.formats.datasets.nnunet import NnUnetNiftiWriter, NnUnetWriter
+from fetalstudio.formats.datasets.parquet import ParquetWriter
+from fetalstudio.formats.datasets.psfhs import PsfhsWriter
+from fetalstudio.formats.writing.carries import Carries
+from fetalstudio.formats.writing.exported_frames import ExportedFrame, ExportedPair
+from fetalstudio.formats.writing.png_pairs import PaperWriter, PngPairsWriter
+from fetalstudio.formats.writing.volume_pairs import VolumePairsWriter
 
 
 class DatasetWriter(Protocol):
@@ -67,7 +67,7 @@ class ExportFormat:
 
 
 def _dicom_writer(folder: Path) -> DatasetWriter:
-    from fetalstudio.formats.dicom_export import DicomWriter  # pydicom takes 0.2 s
+    from fetalstudio.formats.dicom.export import DicomWriter  # pydicom takes 0.2 s
 
     return DicomWriter(folder)
 
@@ -75,7 +75,8 @@ def _dicom_writer(folder: Path) -> DatasetWriter:
 _BESIDE = Carries(
     calibration="beside", subject="beside", part="beside", labels="beside", provenance="beside"
 )
-"""What :class:`~fetalstudio.formats.export_folders.PictureFolderWriter` writes for each format."""
+"""What :class:`~fetalstudio.formats.writing.export_folders.PictureFolderWriter` writes for each
+format."""
 _VOLUMES = replace(_BESIDE, ellipse=("mask",), calibration="yes")
 _HUGGING_FACE = replace(
     _BESIDE, ellipse=("exact", "mask"), calibration="yes", subject="yes", part="yes"

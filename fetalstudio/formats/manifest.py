@@ -6,7 +6,6 @@ a line. ``synthetic-files.txt`` lists the pictures that say in their file that t
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from dataclasses import dataclass
@@ -14,13 +13,13 @@ from pathlib import Path
 
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.progress import NO_PROGRESS, Progress
-from fetalstudio.formats import dicom, pictures
-from fetalstudio.formats.files import is_inside, read_bounded, write_bytes
-from fetalstudio.formats.pictures import is_synthetic
+from fetalstudio.formats.dicom import source as dicom
+from fetalstudio.formats.files import is_inside, read_bounded, sha256_of, write_bytes
+from fetalstudio.formats.pictures import picture_files
+from fetalstudio.formats.pictures.picture_files import is_synthetic
 
 MANIFEST, SYNTHETIC_FILES = "manifest-sha256.txt", "synthetic-files.txt"
 _MAX_BYTES = 256 * 2**20
-_BLOCK = 2**20
 _LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
 _OF_THE_SYSTEM = frozenset({".ds_store", "thumbs.db", "desktop.ini"})
 """Names (lower case) of files that file managers leave in any folder."""
@@ -121,25 +120,10 @@ def remove_listed(folder: Path) -> list[str]:
     return _files(folder) if folder.is_dir() else []
 
 
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file's content in hexadecimal digits.
-
-    Raises :class:`InputError` where it cannot be read.
-    """
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as stream:
-            while block := stream.read(_BLOCK):
-                digest.update(block)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}. Check the disk.") from error
-    return digest.hexdigest()
-
-
 def _note_in(path: Path) -> str | None:
     """The note that a picture of ours carries, whatever its format."""
     of_dicom = path.suffix.lower() in dicom.DICOM_SUFFIXES
-    return dicom.note_in(path) if of_dicom else pictures.note_in(path)
+    return dicom.note_in(path) if of_dicom else picture_files.note_in(path)
 
 
 def _files(folder: Path) -> list[str]:

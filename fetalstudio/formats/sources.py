@@ -8,35 +8,35 @@ from pathlib import Path
 
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.progress import NO_PROGRESS, Progress
-from fetalstudio.formats import (
-    acouslic,
-    dicom,
-    fetal_planes,
-    hc18,
-    huggingface,
-    jnu_ifm,
-    mask_folders,
-    nnunet,
-    parquet,
-    psfhs,
-)
-from fetalstudio.formats.annotation_files import (
+from fetalstudio.formats.annotations.annotation_files import (
     ANNOTATION_KINDS,
     AnnotationKind,
     Annotations,
     find_annotations,
     with_annotations,
 )
-from fetalstudio.formats.annotation_names import IMAGE_FOLDERS
-from fetalstudio.formats.carries import Carries
-from fetalstudio.formats.export_folders import with_provenance
-from fetalstudio.formats.frame_records import FrameSource
-from fetalstudio.formats.frame_rows import some
-from fetalstudio.formats.frame_tables import NOT_USED
-from fetalstudio.formats.pictures import is_picture, stem_of
-from fetalstudio.formats.subjects import nearly_equal
-from fetalstudio.formats.unread_files import CLOSED, unread_below, unread_messages
-from fetalstudio.formats.unused_tables import tables_above
+from fetalstudio.formats.annotations.unread_files import CLOSED, unread_below, unread_messages
+from fetalstudio.formats.datasets import (
+    acouslic,
+    fetal_planes,
+    hc18,
+    huggingface,
+    jnu_ifm,
+    nnunet,
+    parquet,
+    psfhs,
+)
+from fetalstudio.formats.dicom import source as dicom
+from fetalstudio.formats.folders import mask_folders
+from fetalstudio.formats.folders.annotation_names import IMAGE_FOLDERS
+from fetalstudio.formats.folders.unused_tables import tables_above
+from fetalstudio.formats.pictures.picture_files import is_picture, stem_of
+from fetalstudio.formats.privacy.subjects import nearly_equal
+from fetalstudio.formats.reading.frame_records import FrameSource
+from fetalstudio.formats.tables.frame_rows import some
+from fetalstudio.formats.tables.frame_tables import NOT_USED
+from fetalstudio.formats.writing.carries import Carries
+from fetalstudio.formats.writing.export_folders import with_provenance
 
 _KINDS = "PNG, JPEG, TIFF, BMP, PGM, MetaImage, NRRD, NIfTI or DICOM"
 AUTO = "auto"

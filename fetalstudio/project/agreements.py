@@ -22,7 +22,7 @@ from fetalstudio.core.agreement import (
 from fetalstudio.core.progress import NO_PROGRESS, Progress
 from fetalstudio.core.statistics import FEW_SUBJECTS
 from fetalstudio.core.words import counted
-from fetalstudio.formats.tables import write_table
+from fetalstudio.formats.tables.table_files import write_table
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Frame, Reading
 

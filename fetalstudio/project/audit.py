@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.formats.tables import write_table
+from fetalstudio.formats.tables.table_files import write_table
 from fetalstudio.project.amendments import Amendments
 from fetalstudio.project.readings import Readings
 from fetalstudio.project.records import SYNTHESIZER, FrameRevision

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from fetalstudio.core.calibration import SOURCES, Calibration
 from fetalstudio.core.errors import InputError
-from fetalstudio.formats.frame_rows import some
-from fetalstudio.formats.frame_tables import key_of, read_frame_table
-from fetalstudio.formats.pictures import stem_of
+from fetalstudio.formats.pictures.picture_files import stem_of
+from fetalstudio.formats.tables.frame_rows import some
+from fetalstudio.formats.tables.frame_tables import key_of, read_frame_table
 from fetalstudio.project.records import Frame
 
 

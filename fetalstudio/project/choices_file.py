@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from fetalstudio.core.errors import InputError
-from fetalstudio.formats.doubts import Question
 from fetalstudio.formats.files import read_bounded, write_bytes
+from fetalstudio.formats.reading.doubts import Question
 from fetalstudio.project.import_choices import Choices
 from fetalstudio.project.import_plan import ImportPlan
 

@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from fetalstudio.formats.identifiers import looks_like
+from fetalstudio.formats.privacy.identifiers import looks_like
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Frame
 

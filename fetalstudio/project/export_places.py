@@ -14,8 +14,8 @@ from itertools import islice
 from pathlib import Path
 
 from fetalstudio.core.errors import InputError
-from fetalstudio.formats.files import read_bounded, write_bytes
-from fetalstudio.formats.manifest import MANIFEST, sha256_of
+from fetalstudio.formats.files import read_bounded, sha256_of, write_bytes
+from fetalstudio.formats.manifest import MANIFEST
 from fetalstudio.project.project import Project
 from fetalstudio.resources import user_config_dir
 

@@ -13,13 +13,13 @@ from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.progress import NO_PROGRESS, Progress
 from fetalstudio.core.splits import Part
 from fetalstudio.core.words import counted
-from fetalstudio.formats.croissant import write_croissant
-from fetalstudio.formats.dataset_card import DATA_CARD, DatasetCard, Origin
-from fetalstudio.formats.exported_frames import ExportedFrame, ExportedPair
 from fetalstudio.formats.exports import EXPORTS
 from fetalstudio.formats.files import new_folder, write_bytes
 from fetalstudio.formats.manifest import write_manifest
 from fetalstudio.formats.model_card import ModelCard
+from fetalstudio.formats.writing.croissant import write_croissant
+from fetalstudio.formats.writing.dataset_card import DATA_CARD, DatasetCard, Origin
+from fetalstudio.formats.writing.exported_frames import ExportedFrame, ExportedPair
 from fetalstudio.project.export_places import remember_export
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Annotation, Frame, Pair

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fetalstudio.core.errors import InputError
-from fetalstudio.formats.doubts import LEAVE_OUT, NONE, Answers, Question, checked_answer
-from fetalstudio.formats.frame_records import FrameRecord
-from fetalstudio.formats.frame_rows import some
+from fetalstudio.formats.reading.doubts import LEAVE_OUT, NONE, Answers, Question, checked_answer
+from fetalstudio.formats.reading.frame_records import FrameRecord
+from fetalstudio.formats.tables.frame_rows import some
 
 _GLOB = re.compile(r"[*?\[]")
 _OF_A_CLIP = (Question.FRAMES, Question.SUBJECT)

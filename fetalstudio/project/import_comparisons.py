@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from fetalstudio.formats.doubts import NONE, Question, head_doubt
+from fetalstudio.formats.reading.doubts import NONE, Question, head_doubt
 from fetalstudio.project.frames import SET_SUBJECT
 from fetalstudio.project.import_choices import Choices
 from fetalstudio.project.import_plan import PlannedFrame

@@ -19,12 +19,12 @@ from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.geometry import Size
 from fetalstudio.core.words import counted
-from fetalstudio.formats.doubts import Doubt, Question
-from fetalstudio.formats.frame_records import FrameRecord
-from fetalstudio.formats.frame_rows import some
-from fetalstudio.formats.redaction import Redactor
-from fetalstudio.formats.screen_samples import ScreenSample
-from fetalstudio.formats.synthetic_notes import SyntheticNote
+from fetalstudio.formats.pictures.synthetic_notes import SyntheticNote
+from fetalstudio.formats.privacy.redaction import Redactor
+from fetalstudio.formats.privacy.screen_samples import ScreenSample
+from fetalstudio.formats.reading.doubts import Doubt, Question
+from fetalstudio.formats.reading.frame_records import FrameRecord
+from fetalstudio.formats.tables.frame_rows import some
 from fetalstudio.project.deidentifying import is_public_name
 from fetalstudio.project.import_choices import Choices
 from fetalstudio.project.import_roles import PlannedFile, Role

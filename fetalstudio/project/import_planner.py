@@ -9,12 +9,12 @@ from pathlib import Path
 
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.progress import NO_PROGRESS, Progress
-from fetalstudio.formats.doubts import MIDDLE, SHARPEST, Answers, Question
-from fetalstudio.formats.frame_records import FrameRecord
-from fetalstudio.formats.redaction import Policy, Redactor, remembered
-from fetalstudio.formats.screen_samples import ScreenSample, ScreenSamples
+from fetalstudio.formats.privacy.redaction import Policy, Redactor, remembered
+from fetalstudio.formats.privacy.screen_samples import ScreenSample, ScreenSamples
+from fetalstudio.formats.reading.doubts import MIDDLE, SHARPEST, Answers, Question
+from fetalstudio.formats.reading.frame_records import FrameRecord
+from fetalstudio.formats.reading.table_ellipses import with_axes_doubts
 from fetalstudio.formats.sources import AUTO, read_source
-from fetalstudio.formats.table_ellipses import with_axes_doubts
 from fetalstudio.project.deidentifying import doubtful_labels, stored_cohort
 from fetalstudio.project.import_choices import NO_CHOICES, Choices, check_named, with_frames
 from fetalstudio.project.import_comparisons import compared, with_single_structures

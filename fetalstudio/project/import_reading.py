@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.names import visible_key
-from fetalstudio.formats.doubts import FRAME, Answers, InDoubtError, Question
-from fetalstudio.formats.frame_reading import FrameContent, read_content
-from fetalstudio.formats.frame_records import FrameRecord
-from fetalstudio.formats.redaction import Redactor, UnclearScreenError
+from fetalstudio.formats.privacy.redaction import Redactor, UnclearScreenError
+from fetalstudio.formats.reading.doubts import FRAME, Answers, InDoubtError, Question
+from fetalstudio.formats.reading.frame_reading import FrameContent, read_content
+from fetalstudio.formats.reading.frame_records import FrameRecord
 from fetalstudio.project.import_plan import PlannedFrame
 from fetalstudio.project.pixels import picture_id
 from fetalstudio.project.staging import Staged, Staging

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from fetalstudio.formats.frame_records import FrameRecord, FrameSource
-from fetalstudio.formats.frame_tables import is_frame_table
-from fetalstudio.formats.tables import TABLE_SUFFIXES
-from fetalstudio.formats.unread_files import files_below
+from fetalstudio.formats.annotations.unread_files import files_below
+from fetalstudio.formats.reading.frame_records import FrameRecord, FrameSource
+from fetalstudio.formats.tables.frame_tables import is_frame_table
+from fetalstudio.formats.tables.table_files import TABLE_SUFFIXES
 
 
 class Role(StrEnum):

@@ -17,11 +17,11 @@ from fetalstudio.core.growth import AGE_LABEL
 from fetalstudio.core.progress import NO_PROGRESS, Progress
 from fetalstudio.core.splits import Part
 from fetalstudio.core.words import counted
-from fetalstudio.formats.doubts import Question
-from fetalstudio.formats.frame_rows import some
-from fetalstudio.formats.redaction import Policy
+from fetalstudio.formats.privacy.redaction import Policy
+from fetalstudio.formats.privacy.subjects import video_of
+from fetalstudio.formats.reading.doubts import Question
 from fetalstudio.formats.sources import AUTO
-from fetalstudio.formats.subjects import video_of
+from fetalstudio.formats.tables.frame_rows import some
 from fetalstudio.project.deidentifying import is_public_name, stored_pair_names
 from fetalstudio.project.frames import REMOVE_FRAMES, Logged
 from fetalstudio.project.import_choices import NO_CHOICES, Choices, with_frames
@@ -99,10 +99,10 @@ def import_frames(
     a patient is. Labels that may say it are left out, unless they are among ``keep_labels``.
     ``mask_value`` says which value (``2``) or colour (``#ff0000``) marks the head in mask pictures,
     and ``head_label`` how annotation files call it. ``frames`` says which frames of a file with
-    several are taken, as :attr:`~fetalstudio.formats.doubts.Question.FRAMES` has it; by default the
-    middle one of a clip, and all of other files. ``sharpest`` looks for the best frame of a clip,
-    where that is chosen. With ``files``, these
-    DICOM files and archives alone are imported, of the folder ``source``.
+    several are taken, as :attr:`~fetalstudio.formats.reading.doubts.Question.FRAMES` has it; by
+    default the middle one of a clip, and all of other files. ``sharpest`` looks for the best frame
+    of a clip, where that is chosen. With ``files``, these DICOM files and archives alone are
+    imported, of the folder ``source``.
 
     What a scanner shows around the sector, and text in it, are blacked out as ``redact`` says, with
     what was confirmed of the scanner's layout; a frame of which that is in doubt is left out.

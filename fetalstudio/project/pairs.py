@@ -10,7 +10,7 @@ from typing import Any, get_args
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
-from fetalstudio.formats.synthetic_notes import SyntheticNote
+from fetalstudio.formats.pictures.synthetic_notes import SyntheticNote
 from fetalstudio.project.frames import REMOVE_FRAMES, Frames, Logged
 from fetalstudio.project.pixels import Pixels, picture_id
 from fetalstudio.project.records import SYNTHESIZER, SYNTHETIC_COHORT, Frame, Pair, ReviewState

@@ -23,7 +23,7 @@ from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.names import checked_key, visible_key
 from fetalstudio.core.words import quoted
 from fetalstudio.formats.files import atomic_path, read_bounded
-from fetalstudio.formats.subjects import subject_key
+from fetalstudio.formats.privacy.subjects import subject_key
 from fetalstudio.project.backups import put_back
 from fetalstudio.project.rows import optional, text
 from fetalstudio.project.storage import Storage

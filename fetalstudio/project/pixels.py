@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fetalstudio.core.errors import InputError, UserError
-from fetalstudio.formats.pictures import (
+from fetalstudio.formats.pictures.picture_files import (
     FRAME_NOTE,
     SYNTHETIC_NOTE,
     check_size,

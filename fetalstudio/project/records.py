@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.formats.synthetic_notes import contains_real_pixels, is_marked_copy
+from fetalstudio.formats.pictures.synthetic_notes import contains_real_pixels, is_marked_copy
 
 AnnotationState = Literal["proposed", "draft", "final"]
 ReviewState = Literal["pending", "accepted", "rejected"]

@@ -22,9 +22,9 @@ from fetalstudio.core.names import checked_key
 from fetalstudio.core.progress import NO_PROGRESS, Progress
 from fetalstudio.core.words import counted
 from fetalstudio.formats.files import new_folder, write_bytes
-from fetalstudio.formats.identifiers import looks_like
 from fetalstudio.formats.model_card import hashed_subject, seen_subjects, write_seen_subjects
-from fetalstudio.formats.pictures import note_in, write_png
+from fetalstudio.formats.pictures.picture_files import note_in, write_png
+from fetalstudio.formats.privacy.identifiers import looks_like
 from fetalstudio.project.deidentifying import (
     doubtful_labels,
     free_cohort,

@@ -25,9 +25,9 @@ from pathlib import Path
 
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.progress import NO_PROGRESS, Progress, Stopped
-from fetalstudio.formats.frame_reading import CleanPicture, FrameContent
-from fetalstudio.formats.pictures import FRAME_NOTE, encode_png, read_image
-from fetalstudio.formats.redaction import Redactor
+from fetalstudio.formats.pictures.picture_files import FRAME_NOTE, encode_png, read_image
+from fetalstudio.formats.privacy.redaction import Redactor
+from fetalstudio.formats.reading.frame_reading import CleanPicture, FrameContent
 from fetalstudio.project.locks import Lock
 from fetalstudio.project.patients import Patients, StandIns
 from fetalstudio.project.pixels import Pictures, Pixels, picture_id

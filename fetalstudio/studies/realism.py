@@ -48,7 +48,7 @@ from fetalstudio.engine.pictures import montage
 from fetalstudio.formats.files import write_bytes
 from fetalstudio.formats.model_card import ModelCard
 from fetalstudio.formats.neighbours import read_neighbours
-from fetalstudio.formats.pictures import read_image, write_png
+from fetalstudio.formats.pictures.picture_files import read_image, write_png
 from fetalstudio.learning import pick_device
 from fetalstudio.project.project import Project
 from fetalstudio.segmentation.segmenter import Segmenter

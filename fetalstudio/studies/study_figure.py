@@ -25,7 +25,7 @@ from fetalstudio.engine.jobs.experiment.request import (
     Trained,
     findings,
 )
-from fetalstudio.formats.tables import table_text
+from fetalstudio.formats.tables.table_files import table_text
 from fetalstudio.studies.plots import blank_figure, pixels_of
 
 _SIZE = (1400, 1080)

@@ -16,8 +16,8 @@ from fetalstudio.core.labelled import LabelledFrame, style_of
 from fetalstudio.core.screening import PairFilter
 from fetalstudio.engine.models.loading import judge_model, load_segmenter
 from fetalstudio.engine.quality import edge_score, pair_quality
-from fetalstudio.formats.ellipse_table import NamedEllipse, read_ellipses, write_ellipses
-from fetalstudio.formats.pictures import SYNTHETIC_NOTE, read_image, write_png
+from fetalstudio.formats.pictures.picture_files import SYNTHETIC_NOTE, read_image, write_png
+from fetalstudio.formats.tables.ellipse_table import NamedEllipse, read_ellipses, write_ellipses
 from fetalstudio.studies.adapting import adapted
 from fetalstudio.synthesis.scene import Scene
 from fetalstudio.synthesis.synthesizer import Synthesizer

@@ -24,7 +24,7 @@ from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.splits import Part
 from fetalstudio.engine.cohort_split import bundled_parts, labelled_frames, of_part
 from fetalstudio.formats.files import write_bytes
-from fetalstudio.formats.subjects import subject_of
+from fetalstudio.formats.privacy.subjects import subject_of
 from fetalstudio.project.project import Project
 from fetalstudio.resources import samples_dir
 from fetalstudio.studies.pairs.drawing import one_of_each

@@ -12,7 +12,7 @@ from PIL import Image
 from fetalstudio.cli.main import main
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.formats.exports import EXPORTS
-from fetalstudio.formats.pictures import write_png
+from fetalstudio.formats.pictures.picture_files import write_png
 from fetalstudio.formats.sources import FORMATS
 from fetalstudio.project.project import Project
 

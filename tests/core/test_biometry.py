@@ -16,7 +16,7 @@ from fetalstudio.core.biometry import format_weeks, hadlock_1984, intergrowth_21
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.geometry import Affine
-from fetalstudio.formats.pictures import read_image
+from fetalstudio.formats.pictures.picture_files import read_image
 
 properties = settings(max_examples=60, deadline=None, derandomize=True)
 

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from fetalstudio.core.sector import sector_mask, tissue_mask
-from fetalstudio.formats.pictures import read_image
+from fetalstudio.formats.pictures.picture_files import read_image
 from fetalstudio.resources import samples_dir
 
 SIZE = (800, 540)

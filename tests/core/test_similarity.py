@@ -12,7 +12,7 @@ from fetalstudio.core.errors import InputError
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.similarity import Neighbours, neighbours_of, real_share
 from fetalstudio.formats.neighbours import FILE, read_neighbours, write_neighbours
-from fetalstudio.formats.pictures import read_image
+from fetalstudio.formats.pictures.picture_files import read_image
 from fetalstudio.resources import models_dir, samples_dir
 
 SYNTHESIZER = models_dir() / "synthesizer-compact"

@@ -28,9 +28,9 @@ from fetalstudio.engine.jobs.synthesize.like_cohort import batch_sources, ellips
 from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest
 from fetalstudio.engine.process.events import Event, Preview, Progress, Warned
 from fetalstudio.engine.process.local import run_job
-from fetalstudio.formats.ellipse_table import NamedEllipse
-from fetalstudio.formats.pair_files import PairFiles
-from fetalstudio.formats.pictures import note_in, read_image, write_png
+from fetalstudio.formats.pictures.picture_files import note_in, read_image, write_png
+from fetalstudio.formats.tables.ellipse_table import NamedEllipse
+from fetalstudio.formats.writing.pair_files import PairFiles
 from fetalstudio.project.database import Database
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.project import Project

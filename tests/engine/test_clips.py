@@ -14,7 +14,7 @@ from fetalstudio.engine.jobs.sharpest.job import run
 from fetalstudio.engine.jobs.sharpest.request import SharpestRequest
 from fetalstudio.engine.process.events import Event, Progress
 from fetalstudio.engine.process.progress import Steps
-from fetalstudio.formats.pictures import read_image
+from fetalstudio.formats.pictures.picture_files import read_image
 from fetalstudio.project.project import Project
 from fetalstudio.resources import samples_dir
 from tests.formats.dicom_files import write

@@ -33,7 +33,7 @@ from fetalstudio.engine.process.events import Event, Progress
 from fetalstudio.engine.process.local import run_job
 from fetalstudio.engine.quality import Judge
 from fetalstudio.formats.model_card import ModelCard, write_training_frames
-from fetalstudio.formats.synthetic_notes import read_note
+from fetalstudio.formats.pictures.synthetic_notes import read_note
 from fetalstudio.project.project import Project
 
 

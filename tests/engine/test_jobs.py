@@ -39,9 +39,9 @@ from fetalstudio.engine.process.events import (
 )
 from fetalstudio.engine.process.local import run_job
 from fetalstudio.engine.resumable import state_file
-from fetalstudio.formats.ellipse_table import NamedEllipse
 from fetalstudio.formats.model_card import ModelCard, write_training_frames
-from fetalstudio.formats.pictures import read_image
+from fetalstudio.formats.pictures.picture_files import read_image
+from fetalstudio.formats.tables.ellipse_table import NamedEllipse
 from fetalstudio.project.project import Project
 from fetalstudio.segmentation.segmenter import Segmenter
 

@@ -28,8 +28,8 @@ from fetalstudio.engine.models.loading import find_model, judge_model
 from fetalstudio.engine.models.seen import Seen
 from fetalstudio.engine.process.local import run_job
 from fetalstudio.engine.quality import Judge, Measured, cohort_texture
-from fetalstudio.formats.ellipse_table import NamedEllipse
 from fetalstudio.formats.neighbours import read_neighbours
+from fetalstudio.formats.tables.ellipse_table import NamedEllipse
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Pair
 from fetalstudio.segmentation.segmenter import Segmenter

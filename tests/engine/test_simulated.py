@@ -14,7 +14,7 @@ from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest
 from fetalstudio.engine.models.loading import judge_model, load_segmenter
 from fetalstudio.engine.process.events import Event, Warned
 from fetalstudio.engine.quality import edge_score, pair_quality
-from fetalstudio.formats.ellipse_table import NamedEllipse
+from fetalstudio.formats.tables.ellipse_table import NamedEllipse
 from fetalstudio.project.project import Project
 from fetalstudio.simulation.scene import TRIMESTERS
 from tests.simulated import labelled

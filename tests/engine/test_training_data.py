@@ -13,8 +13,8 @@ from fetalstudio.engine.cohort_split import labelled, labelled_frames, of_part, 
 from fetalstudio.engine.jobs.train.data import select_training_data
 from fetalstudio.engine.jobs.train.job import choose_data
 from fetalstudio.engine.jobs.train.request import TrainRequest
-from fetalstudio.formats.pictures import write_png
-from fetalstudio.formats.synthetic_notes import SyntheticNote
+from fetalstudio.formats.pictures.picture_files import write_png
+from fetalstudio.formats.pictures.synthetic_notes import SyntheticNote
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.project import Project
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fetalstudio.formats.frame_records import FrameRecord, FrameSource
+from fetalstudio.formats.reading.frame_records import FrameRecord, FrameSource
 
 
 def frames_of(source: FrameSource, choice: str | None = None) -> tuple[FrameRecord, ...]:

@@ -20,11 +20,11 @@ from pycocotools.coco import COCO
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.splits import Part
-from fetalstudio.formats.exported_frames import ExportedFrame, ExportedPair
 from fetalstudio.formats.exports import EXPORTS
-from fetalstudio.formats.frame_reading import FrameContent, read_content
-from fetalstudio.formats.pictures import encode_png, read_samples, write_png
+from fetalstudio.formats.pictures.picture_files import encode_png, read_samples, write_png
+from fetalstudio.formats.reading.frame_reading import FrameContent, read_content
 from fetalstudio.formats.sources import read_source
+from fetalstudio.formats.writing.exported_frames import ExportedFrame, ExportedPair
 from tests.doubtful import said_of
 
 SIZE = (320, 240)

@@ -14,9 +14,9 @@ from PIL.PngImagePlugin import PngInfo
 from pydicom.uid import JPEGBaseline8Bit
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.formats import redaction
-from fetalstudio.formats.pictures import read_image, write_png
-from fetalstudio.formats.redaction import NOTHING, Redactor, Screen
+from fetalstudio.formats.pictures.picture_files import read_image, write_png
+from fetalstudio.formats.privacy import redaction
+from fetalstudio.formats.privacy.redaction import NOTHING, Redactor, Screen
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.project import Project
 from fetalstudio.resources import samples_dir

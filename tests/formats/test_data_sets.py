@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
-from fetalstudio.formats.doubts import Question
-from fetalstudio.formats.frame_reading import FrameContent, read_content
-from fetalstudio.formats.frame_records import FrameRecord
-from fetalstudio.formats.pictures import SYNTHETIC_NOTE, encode_png, write_png
+from fetalstudio.formats.pictures.picture_files import SYNTHETIC_NOTE, encode_png, write_png
+from fetalstudio.formats.reading.doubts import Question
+from fetalstudio.formats.reading.frame_reading import FrameContent, read_content
+from fetalstudio.formats.reading.frame_records import FrameRecord
 from fetalstudio.formats.sources import read_source, recognise
 from tests.doubtful import said_of
 from tests.formats.chosen import frames_of

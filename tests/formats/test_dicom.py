@@ -47,9 +47,9 @@ from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.progress import Stopped
-from fetalstudio.formats.dicom_file import read_frame, read_header
-from fetalstudio.formats.doubts import Question, checked_answer
-from fetalstudio.formats.frame_reading import read_content
+from fetalstudio.formats.dicom.file import read_frame, read_header
+from fetalstudio.formats.reading.doubts import Question, checked_answer
+from fetalstudio.formats.reading.frame_reading import read_content
 from fetalstudio.formats.sources import read_source
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.project import Project

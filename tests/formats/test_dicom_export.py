@@ -19,12 +19,12 @@ from pydicom.uid import UltrasoundImageStorage, UltrasoundMultiFrameImageStorage
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
-from fetalstudio.formats.doubts import Question
-from fetalstudio.formats.exported_frames import ExportedFrame, ExportedPair
 from fetalstudio.formats.exports import EXPORTS
-from fetalstudio.formats.frame_reading import read_content
-from fetalstudio.formats.pictures import FRAME_NOTE
+from fetalstudio.formats.pictures.picture_files import FRAME_NOTE
+from fetalstudio.formats.reading.doubts import Question
+from fetalstudio.formats.reading.frame_reading import read_content
 from fetalstudio.formats.sources import read_source
+from fetalstudio.formats.writing.exported_frames import ExportedFrame, ExportedPair
 from tests.formats.chosen import frames_of
 from tests.formats.dicom_files import speckle, write
 

@@ -22,7 +22,7 @@ from fetalstudio.formats.manifest import (
     check_manifest,
     write_manifest,
 )
-from fetalstudio.formats.pictures import (
+from fetalstudio.formats.pictures.picture_files import (
     FRAME_NOTE,
     SYNTHETIC_NOTE,
     encode_png,

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.formats.marked_regions import SeveralStructuresError, is_annotation
-from fetalstudio.formats.outline_pictures import ellipse_in, ring
+from fetalstudio.formats.pictures.marked_regions import SeveralStructuresError, is_annotation
+from fetalstudio.formats.reading.outline_pictures import ellipse_in, ring
 
 SIZE = (96, 80)
 HEAD = Ellipse(48.0, 40.0, 30.0, 22.0, 20.0)

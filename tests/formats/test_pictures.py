@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from fetalstudio.core.errors import InputError, UserError
-from fetalstudio.formats.pictures import (
+from fetalstudio.formats.pictures.picture_files import (
     MAX_SIDE,
     MIN_SIDE,
     encode_png,
@@ -504,7 +504,7 @@ def test_no_picture_takes_a_gigabyte(tmp_path: Path) -> None:
     script = """
 import sys
 from pathlib import Path
-from fetalstudio.formats.pictures import read_image
+from fetalstudio.formats.pictures.picture_files import read_image
 read_image(Path(sys.argv[1]))
 # The peak of this program alone: getrusage counts that of the process which started it, too.
 (peak,) = (line for line in open("/proc/self/status") if line.startswith("VmHWM"))

@@ -15,10 +15,9 @@ from pydicom.sequence import Sequence
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.progress import Stopped
 from fetalstudio.core.sector import sector_mask
-from fetalstudio.formats.burned_in_text import Box
-from fetalstudio.formats.frame_reading import read_shown
-from fetalstudio.formats.pictures import read_image, write_png
-from fetalstudio.formats.redaction import (
+from fetalstudio.formats.pictures.picture_files import read_image, write_png
+from fetalstudio.formats.privacy.burned_in_text import Box
+from fetalstudio.formats.privacy.redaction import (
     NOTHING,
     Layout,
     Policy,
@@ -28,6 +27,7 @@ from fetalstudio.formats.redaction import (
     remember,
     remembered,
 )
+from fetalstudio.formats.reading.frame_reading import read_shown
 from fetalstudio.formats.sources import read_source
 from fetalstudio.project.import_planner import Planner, plan_import
 from fetalstudio.project.importers import import_frames

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.splits import Part
-from fetalstudio.formats.exported_frames import ExportedFrame, ExportedPair
 from fetalstudio.formats.exports import EXPORTS
-from fetalstudio.formats.frame_reading import read_content
+from fetalstudio.formats.reading.frame_reading import read_content
 from fetalstudio.formats.sources import read_source, recognise
+from fetalstudio.formats.writing.exported_frames import ExportedFrame, ExportedPair
 
 SIZE = (200, 150)
 HEADS = (

@@ -9,12 +9,12 @@ import pytest
 
 from fetalstudio.core.errors import InputError
 from fetalstudio.formats import sources
-from fetalstudio.formats.carries import Carries
-from fetalstudio.formats.frame_reading import read_content
-from fetalstudio.formats.frame_records import FrameRecord, FrameSource
-from fetalstudio.formats.hc18 import HC18_TABLE
-from fetalstudio.formats.pictures import write_png
+from fetalstudio.formats.datasets.hc18 import HC18_TABLE
+from fetalstudio.formats.pictures.picture_files import write_png
+from fetalstudio.formats.reading.frame_reading import read_content
+from fetalstudio.formats.reading.frame_records import FrameRecord, FrameSource
 from fetalstudio.formats.sources import FORMATS, SourceFormat, read_source, recognise
+from fetalstudio.formats.writing.carries import Carries
 
 
 @pytest.fixture

@@ -15,8 +15,13 @@ from PIL import Image
 
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.formats.pictures import FRAME_NOTE, SYNTHETIC_NOTE, note_in, write_png
-from fetalstudio.formats.synthetic_notes import SyntheticNote, read_note
+from fetalstudio.formats.pictures.picture_files import (
+    FRAME_NOTE,
+    SYNTHETIC_NOTE,
+    note_in,
+    write_png,
+)
+from fetalstudio.formats.pictures.synthetic_notes import SyntheticNote, read_note
 
 HEAD, ASKED = Ellipse(48.5, 40.25, 30, 22, 20), Ellipse(48, 40, 30, 22, 20)
 MADE: dict[str, Any] = {

@@ -15,15 +15,15 @@ import pytest
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, UserError
-from fetalstudio.formats.ellipse_table import (
+from fetalstudio.formats.tables.ellipse_table import (
     COLUMNS,
     NamedEllipse,
     read_ellipses,
     write_ellipses,
 )
-from fetalstudio.formats.frame_rows import Row
-from fetalstudio.formats.frame_tables import read_folder_tables
-from fetalstudio.formats.tables import read_table, table_text, write_table
+from fetalstudio.formats.tables.frame_rows import Row
+from fetalstudio.formats.tables.frame_tables import read_folder_tables
+from fetalstudio.formats.tables.table_files import read_table, table_text, write_table
 
 FOUND = {
     "one": (Ellipse(48.5, 40.25, 30.125, 22.0, 10.0), (96, 80)),

@@ -16,10 +16,7 @@ from PIL import Image
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
-from fetalstudio.formats.doubts import Question
-from fetalstudio.formats.frame_reading import FrameContent, read_content
-from fetalstudio.formats.frame_records import FrameRecord
-from fetalstudio.formats.pictures import (
+from fetalstudio.formats.pictures.picture_files import (
     ANNOTATION_NOTE,
     FRAME_NOTE,
     SYNTHETIC_NOTE,
@@ -28,8 +25,11 @@ from fetalstudio.formats.pictures import (
     read_image,
     write_png,
 )
+from fetalstudio.formats.pictures.volumes import read_volume, read_volume_header, write_volume
+from fetalstudio.formats.reading.doubts import Question
+from fetalstudio.formats.reading.frame_reading import FrameContent, read_content
+from fetalstudio.formats.reading.frame_records import FrameRecord
 from fetalstudio.formats.sources import read_source
-from fetalstudio.formats.volumes import read_volume, read_volume_header, write_volume
 from tests.doubtful import said_of
 from tests.formats.chosen import frames_of
 

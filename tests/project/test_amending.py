@@ -17,7 +17,7 @@ from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.progress import Progress, Stopped
-from fetalstudio.formats.pictures import write_png
+from fetalstudio.formats.pictures.picture_files import write_png
 from fetalstudio.project.backups import all_backups
 from fetalstudio.project.database import Database
 from fetalstudio.project.exporters import export_frames

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from fetalstudio.core.errors import InputError
-from fetalstudio.formats.doubts import LEAVE_OUT, Question
-from fetalstudio.formats.frame_reading import read_shown
-from fetalstudio.formats.frame_records import FrameRecord
-from fetalstudio.formats.redaction import Redactor
+from fetalstudio.formats.privacy.redaction import Redactor
+from fetalstudio.formats.reading.doubts import LEAVE_OUT, Question
+from fetalstudio.formats.reading.frame_reading import read_shown
+from fetalstudio.formats.reading.frame_records import FrameRecord
 from fetalstudio.project.choices_file import read_choices, write_choices
 from fetalstudio.project.import_choices import Choices
 from fetalstudio.project.import_plan import ImportPlan

@@ -12,10 +12,10 @@ import pytest
 
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.formats.dataset_card import DATA_CARD
 from fetalstudio.formats.exports import EXPORTS
 from fetalstudio.formats.manifest import MANIFEST, SYNTHETIC_FILES, check_manifest
-from fetalstudio.formats.pictures import note_in
+from fetalstudio.formats.pictures.picture_files import note_in
+from fetalstudio.formats.writing.dataset_card import DATA_CARD
 from fetalstudio.project.exporters import export_frames
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import ReviewState

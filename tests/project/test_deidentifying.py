@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from fetalstudio.cli.main import main
-from fetalstudio.formats.identifiers import looks_like
-from fetalstudio.formats.pictures import write_png
+from fetalstudio.formats.pictures.picture_files import write_png
+from fetalstudio.formats.privacy.identifiers import looks_like
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.project import Project
 from tests.project.kinds import Picture

@@ -16,10 +16,10 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.progress import Stopped
 from fetalstudio.core.splits import Part
-from fetalstudio.formats.exported_frames import ExportedFrame
 from fetalstudio.formats.exports import EXPORTS
-from fetalstudio.formats.pictures import note_in
+from fetalstudio.formats.pictures.picture_files import note_in
 from fetalstudio.formats.sources import read_source
+from fetalstudio.formats.writing.exported_frames import ExportedFrame
 from fetalstudio.project.exporters import export_frames
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.project import Project

@@ -12,7 +12,7 @@ import pytest
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, UserError
-from fetalstudio.formats.pictures import write_png
+from fetalstudio.formats.pictures.picture_files import write_png
 from fetalstudio.project.database import Database
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.project import Project

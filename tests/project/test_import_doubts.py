@@ -18,9 +18,9 @@ from PIL import ExifTags, Image
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
-from fetalstudio.formats.pair_files import PairFiles, PairRecord
-from fetalstudio.formats.pictures import encode_png, write_png
+from fetalstudio.formats.pictures.picture_files import encode_png, write_png
 from fetalstudio.formats.sources import read_source
+from fetalstudio.formats.writing.pair_files import PairFiles, PairRecord
 from fetalstudio.project.import_choices import Choices
 from fetalstudio.project.importers import ImportReport
 from fetalstudio.project.project import Project

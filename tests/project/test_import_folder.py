@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
-from fetalstudio.formats.pictures import encode_png, write_png
+from fetalstudio.formats.pictures.picture_files import encode_png, write_png
+from fetalstudio.formats.privacy.subjects import subject_of
 from fetalstudio.formats.sources import read_source
-from fetalstudio.formats.subjects import subject_of
 from fetalstudio.project.project import Project
 from tests.named import import_named, keys
 from tests.project.kinds import Picture, PicturesIn

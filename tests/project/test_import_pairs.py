@@ -13,8 +13,7 @@ import pytest
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
-from fetalstudio.formats.pair_files import PairFiles, PairRecord
-from fetalstudio.formats.pictures import (
+from fetalstudio.formats.pictures.picture_files import (
     FRAME_NOTE,
     SYNTHETIC_NOTE,
     encode_png,
@@ -22,7 +21,8 @@ from fetalstudio.formats.pictures import (
     read_image,
     write_png,
 )
-from fetalstudio.formats.synthetic_notes import SyntheticNote
+from fetalstudio.formats.pictures.synthetic_notes import SyntheticNote
+from fetalstudio.formats.writing.pair_files import PairFiles, PairRecord
 from fetalstudio.project.exporters import export_frames
 from fetalstudio.project.importers import AUTHOR, import_frames
 from fetalstudio.project.project import Project

@@ -13,9 +13,9 @@ from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.progress import Stopped
 from fetalstudio.engine.jobs.plan_import.request import PlanRequest
 from fetalstudio.engine.process.local import run_job
-from fetalstudio.formats.doubts import Question
-from fetalstudio.formats.pair_files import PairFiles, PairRecord
-from fetalstudio.formats.pictures import write_png
+from fetalstudio.formats.pictures.picture_files import write_png
+from fetalstudio.formats.reading.doubts import Question
+from fetalstudio.formats.writing.pair_files import PairFiles, PairRecord
 from fetalstudio.project.import_choices import Choices
 from fetalstudio.project.import_plan import ImportPlan
 from fetalstudio.project.import_planner import Planner, plan_import

@@ -13,8 +13,8 @@ import pytest
 
 from fetalstudio.cli.main import main
 from fetalstudio.core.errors import InputError
-from fetalstudio.formats.pictures import write_png
-from fetalstudio.formats.subjects import subject_key
+from fetalstudio.formats.pictures.picture_files import write_png
+from fetalstudio.formats.privacy.subjects import subject_key
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.patients import keyed
 from fetalstudio.project.project import Project

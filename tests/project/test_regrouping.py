@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fetalstudio.core.name_patterns import NamePattern
-from fetalstudio.formats.pictures import write_png
+from fetalstudio.formats.pictures.picture_files import write_png
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.patients import is_key
 from fetalstudio.project.project import Project

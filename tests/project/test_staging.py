@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from fetalstudio.core.progress import Stopped
-from fetalstudio.formats import dicom_file, frame_records
-from fetalstudio.formats.redaction import Layout, remember
+from fetalstudio.formats.dicom import file as dicom_file
+from fetalstudio.formats.privacy.redaction import Layout, remember
+from fetalstudio.formats.reading import frame_records
 from fetalstudio.project.import_planner import Planner, plan_import
 from fetalstudio.project.importers import ImportReport, import_frames
 from fetalstudio.project.project import Project

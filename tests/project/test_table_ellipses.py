@@ -12,12 +12,12 @@ import pytest
 from numpy.typing import NDArray
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.formats.doubts import Question
-from fetalstudio.formats.frame_reading import read_content
-from fetalstudio.formats.outline_pictures import ShownEllipse
-from fetalstudio.formats.pictures import write_png
+from fetalstudio.formats.pictures.picture_files import write_png
+from fetalstudio.formats.reading.doubts import Question
+from fetalstudio.formats.reading.frame_reading import read_content
+from fetalstudio.formats.reading.outline_pictures import ShownEllipse
+from fetalstudio.formats.reading.table_ellipses import with_axes_doubts
 from fetalstudio.formats.sources import read_source
-from fetalstudio.formats.table_ellipses import with_axes_doubts
 from fetalstudio.project.import_choices import Choices
 from fetalstudio.project.import_plan import ImportPlan
 from fetalstudio.project.import_planner import plan_import

@@ -15,7 +15,7 @@ from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.metrics import dice
 from fetalstudio.engine.models.catalogue import outline_folder
 from fetalstudio.engine.models.loading import load_outline
-from fetalstudio.formats.pictures import read_image
+from fetalstudio.formats.pictures.picture_files import read_image
 from fetalstudio.learning import Watch
 from fetalstudio.segmentation.outline import (
     RAYS,

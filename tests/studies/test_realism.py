@@ -12,7 +12,7 @@ import pytest
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.engine.cohort_split import labelled_frames
 from fetalstudio.engine.models.loading import find_model, load_segmenter
-from fetalstudio.formats.pictures import read_image
+from fetalstudio.formats.pictures.picture_files import read_image
 from fetalstudio.project.project import Project
 from fetalstudio.studies.realism import (
     Pictures,

@@ -19,9 +19,9 @@ from fetalstudio.engine.jobs.experiment.request import (
     Trained,
 )
 from fetalstudio.engine.models.loading import find_model
-from fetalstudio.formats.ellipse_table import read_ellipses
 from fetalstudio.formats.model_card import ModelCard
-from fetalstudio.formats.pictures import read_image
+from fetalstudio.formats.pictures.picture_files import read_image
+from fetalstudio.formats.tables.ellipse_table import read_ellipses
 from fetalstudio.project.project import Project
 from fetalstudio.studies import study
 from fetalstudio.studies.study_figure import figure, long_table, markdown, points_of

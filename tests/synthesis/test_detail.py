@@ -19,7 +19,7 @@ from fetalstudio.core.sector import tissue_mask
 from fetalstudio.core.spectrum import tissue_power
 from fetalstudio.engine.models.loading import find_model
 from fetalstudio.engine.models.verify import verify
-from fetalstudio.formats.pictures import read_image
+from fetalstudio.formats.pictures.picture_files import read_image
 from fetalstudio.learning import Watch
 from fetalstudio.resources import samples_dir
 from fetalstudio.synthesis.conditions import CANVAS

@@ -11,7 +11,7 @@ from fetalstudio.core.probe import Probe
 from fetalstudio.core.sector import tissue_mask
 from fetalstudio.core.speckle import speckle_of
 from fetalstudio.core.spectrum import tissue_power
-from fetalstudio.formats.pictures import read_image
+from fetalstudio.formats.pictures.picture_files import read_image
 from fetalstudio.resources import samples_dir
 from fetalstudio.synthesis import grain
 from fetalstudio.synthesis.lift import rounded

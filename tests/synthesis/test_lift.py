@@ -11,7 +11,7 @@ from safetensors.numpy import save_file
 
 from fetalstudio.core.geometry import letterbox, warp
 from fetalstudio.core.spectrum import radial_power
-from fetalstudio.formats.pictures import read_image
+from fetalstudio.formats.pictures.picture_files import read_image
 from fetalstudio.resources import samples_dir
 from fetalstudio.synthesis.conditions import CANVAS
 from fetalstudio.synthesis.lift import DOUBLE, Lift, fit_to

@@ -13,7 +13,7 @@ from fetalstudio.core.sector import sector_mask, tissue_mask
 from fetalstudio.core.spectrum import tissue_power
 from fetalstudio.engine.models.loading import find_model, load_synthesizer
 from fetalstudio.engine.quality import edge_score
-from fetalstudio.formats.pictures import read_image
+from fetalstudio.formats.pictures.picture_files import read_image
 from fetalstudio.resources import samples_dir
 from fetalstudio.synthesis.scene import Scene
 from fetalstudio.synthesis.synthesizer import Synthesizer

@@ -15,7 +15,7 @@ from fetalstudio.core.statistics import FEW_SUBJECTS
 from fetalstudio.engine.jobs.import_frames.request import ImportRequest
 from fetalstudio.engine.jobs.train.data import select_training_data
 from fetalstudio.engine.models.seen import seen_by_named
-from fetalstudio.formats.subjects import subject_of
+from fetalstudio.formats.privacy.subjects import subject_of
 from fetalstudio.project.project import Project
 from fetalstudio.resources import samples_dir, user_data_dir, wide_samples_dir
 from fetalstudio.ui.commands import AdoptModel, ReviewPair, SetEllipse

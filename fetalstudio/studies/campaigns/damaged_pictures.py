@@ -19,9 +19,9 @@ from PIL import Image
 
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.formats.export_folders import PROVENANCE
 from fetalstudio.formats.exports import EXPORTS
-from fetalstudio.formats.pictures import read_image, write_png
+from fetalstudio.formats.pictures.picture_files import read_image, write_png
+from fetalstudio.formats.writing.export_folders import PROVENANCE
 from fetalstudio.project.exporters import export_frames
 from fetalstudio.project.importers import ImportReport, import_frames
 from fetalstudio.project.pixels import picture_id

@@ -13,7 +13,7 @@ from fetalstudio.core.labelled import LabelledFrame, style_of
 from fetalstudio.core.screening import PairFilter
 from fetalstudio.engine.quality import edge_score
 from fetalstudio.formats.files import write_bytes
-from fetalstudio.formats.pictures import SYNTHETIC_NOTE, read_image, write_png
+from fetalstudio.formats.pictures.picture_files import SYNTHETIC_NOTE, read_image, write_png
 from fetalstudio.synthesis.scene import Scene
 from fetalstudio.synthesis.simulated import SIMULATED
 from fetalstudio.synthesis.synthesizer import Synthesizer, simulate_scenes

@@ -15,7 +15,7 @@ from fetalstudio.core.metrics import Interval
 from fetalstudio.core.words import counted
 from fetalstudio.engine.evidence import Answer, Finding, write_evidence
 from fetalstudio.formats.files import write_bytes
-from fetalstudio.formats.tables import table_text
+from fetalstudio.formats.tables.table_files import table_text
 from fetalstudio.studies.pairs.figures import figure
 from fetalstudio.studies.pairs.findings import Added, Answered, Cell, Findings, findings
 from fetalstudio.studies.pairs.plan import ARMS, BASES, PAIRS, TARGETS

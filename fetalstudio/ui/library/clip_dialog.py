@@ -28,10 +28,10 @@ from PySide6.QtWidgets import (
 )
 
 from fetalstudio.core.words import counted
-from fetalstudio.formats.doubts import NONE
-from fetalstudio.formats.frame_reading import read_shown
-from fetalstudio.formats.frame_records import FrameRecord
-from fetalstudio.formats.redaction import Redactor
+from fetalstudio.formats.privacy.redaction import Redactor
+from fetalstudio.formats.reading.doubts import NONE
+from fetalstudio.formats.reading.frame_reading import read_shown
+from fetalstudio.formats.reading.frame_records import FrameRecord
 from fetalstudio.ui import theme
 from fetalstudio.ui.common.ask_dialog import AskDialog
 from fetalstudio.ui.common.screen import room_for

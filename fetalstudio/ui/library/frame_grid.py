@@ -41,7 +41,7 @@ from PySide6.QtWidgets import (
 from fetalstudio.core.biometry import measure
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.engine.cohort_conventions import DrawnFrame
-from fetalstudio.formats.pictures import read_image
+from fetalstudio.formats.pictures.picture_files import read_image
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Annotation, Frame
 from fetalstudio.ui import theme

@@ -22,7 +22,7 @@ from PySide6.QtWidgets import (
 )
 
 from fetalstudio.core.words import counted
-from fetalstudio.formats.doubts import Doubt, Question
+from fetalstudio.formats.reading.doubts import Doubt, Question
 from fetalstudio.project.import_choices import Choices
 from fetalstudio.ui import icons, theme
 from fetalstudio.ui.common.elided_label import ElidedLabel

@@ -29,9 +29,9 @@ from PySide6.QtWidgets import (
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.sharpest.request import SharpestResult
-from fetalstudio.formats.doubts import LEAVE_OUT, MIDDLE, SHARPEST, Question, chosen_frames
-from fetalstudio.formats.identifiers import looks_like
-from fetalstudio.formats.redaction import Layout, remember
+from fetalstudio.formats.privacy.identifiers import looks_like
+from fetalstudio.formats.privacy.redaction import Layout, remember
+from fetalstudio.formats.reading.doubts import LEAVE_OUT, MIDDLE, SHARPEST, Question, chosen_frames
 from fetalstudio.project.deidentifying import free_cohort
 from fetalstudio.project.import_choices import NO_CHOICES, Choices
 from fetalstudio.project.import_plan import ImportPlan

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fetalstudio.core.errors import InputError
-from fetalstudio.formats.doubts import NONE, Answers, Doubt, Question
-from fetalstudio.formats.frame_reading import read_shown
-from fetalstudio.formats.marked_regions import is_annotation, structures_in
-from fetalstudio.formats.pictures import read_samples
-from fetalstudio.formats.redaction import Redactor
+from fetalstudio.formats.pictures.marked_regions import is_annotation, structures_in
+from fetalstudio.formats.pictures.picture_files import read_samples
+from fetalstudio.formats.privacy.redaction import Redactor
+from fetalstudio.formats.reading.doubts import NONE, Answers, Doubt, Question
+from fetalstudio.formats.reading.frame_reading import read_shown
 from fetalstudio.project.import_plan import PlannedFrame
 from fetalstudio.ui import theme
 from fetalstudio.ui.common.pixmaps import shrunk

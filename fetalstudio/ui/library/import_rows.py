@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.formats.doubts import Answers, Doubt
+from fetalstudio.formats.reading.doubts import Answers, Doubt
 from fetalstudio.project.import_choices import Choices
 from fetalstudio.project.import_plan import TEXT_KEPT, ImportPlan, PlannedFrame, open_doubts
 from fetalstudio.project.import_roles import PlannedFile

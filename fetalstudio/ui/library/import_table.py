@@ -31,7 +31,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from fetalstudio.formats.redaction import Redactor
+from fetalstudio.formats.privacy.redaction import Redactor
 from fetalstudio.project.import_choices import Choices
 from fetalstudio.project.import_plan import ImportPlan
 from fetalstudio.project.import_roles import Role

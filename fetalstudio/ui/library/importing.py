@@ -15,11 +15,11 @@ from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.import_frames.request import ImportRequest
 from fetalstudio.engine.jobs.sharpest.request import SharpestRequest
-from fetalstudio.formats.dicom import recognise_file
-from fetalstudio.formats.pictures import is_picture
-from fetalstudio.formats.redaction import Layout, remember
-from fetalstudio.formats.screen_samples import ScreenSample
-from fetalstudio.formats.tables import TABLE_SUFFIXES
+from fetalstudio.formats.dicom.source import recognise_file
+from fetalstudio.formats.pictures.picture_files import is_picture
+from fetalstudio.formats.privacy.redaction import Layout, remember
+from fetalstudio.formats.privacy.screen_samples import ScreenSample
+from fetalstudio.formats.tables.table_files import TABLE_SUFFIXES
 from fetalstudio.project.import_plan import ImportPlan
 from fetalstudio.project.importers import ImportReport
 from fetalstudio.ui.commands import ImportFrames

@@ -7,8 +7,8 @@ from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton, QWidget
 
 from fetalstudio.core.words import counted
-from fetalstudio.formats.redaction import Keep, Layout
-from fetalstudio.formats.screen_samples import ScreenSample
+from fetalstudio.formats.privacy.redaction import Keep, Layout
+from fetalstudio.formats.privacy.screen_samples import ScreenSample
 from fetalstudio.ui import theme
 from fetalstudio.ui.common.ask_dialog import AskDialog
 from fetalstudio.ui.common.place_shortcuts import PlaceShortcuts

@@ -12,8 +12,8 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QImage, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QWidget
 
-from fetalstudio.formats.burned_in_text import Box
-from fetalstudio.formats.redaction import Keep, Layout
+from fetalstudio.formats.privacy.burned_in_text import Box
+from fetalstudio.formats.privacy.redaction import Keep, Layout
 from fetalstudio.ui import theme
 
 _NEAR = 7
@@ -60,7 +60,7 @@ class RedactionView(QWidget):
         self._pixels, self._text = pixels, text
         whole = Box(0, 0, pixels.shape[1], pixels.shape[0])
         self.layout_shown = replace(layout, rectangle=layout.rectangle or whole)
-        """What is confirmed: see :class:`~fetalstudio.formats.redaction.Layout`."""
+        """What is confirmed: see :class:`~fetalstudio.formats.privacy.redaction.Layout`."""
         self._sector = Layout("sector").kept(pixels)
         self._before: list[Layout] = []
         self.chosen: int | None = None

@@ -22,9 +22,9 @@ from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.growth import AGE_LABEL, parse_age
 from fetalstudio.core.words import counted
-from fetalstudio.formats.frame_columns import LABELS
-from fetalstudio.formats.identifiers import looks_like
-from fetalstudio.formats.tables import TABLE_SUFFIXES
+from fetalstudio.formats.privacy.identifiers import looks_like
+from fetalstudio.formats.tables.frame_columns import LABELS
+from fetalstudio.formats.tables.table_files import TABLE_SUFFIXES
 from fetalstudio.project.calibrating import Calibrating, from_number, from_table, removal
 from fetalstudio.project.records import Frame
 from fetalstudio.ui import theme

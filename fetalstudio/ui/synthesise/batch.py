@@ -20,7 +20,7 @@ from fetalstudio.engine.jobs.synthesize.request import (
     SynthesizeResult,
 )
 from fetalstudio.engine.process.events import Preview, Progress
-from fetalstudio.formats.ellipse_table import read_ellipses
+from fetalstudio.formats.tables.ellipse_table import read_ellipses
 from fetalstudio.project.records import Batch
 from fetalstudio.ui import theme
 from fetalstudio.ui.commands import DismissBatch

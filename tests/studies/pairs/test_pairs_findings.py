@@ -12,7 +12,7 @@ import pytest
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
-from fetalstudio.formats.pictures import read_image
+from fetalstudio.formats.pictures.picture_files import read_image
 from fetalstudio.studies.pairs.__main__ import main
 from fetalstudio.studies.pairs.findings import completed, findings
 from fetalstudio.studies.pairs.plan import (

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QPushButton
 from pytestqt.qtbot import QtBot
 
 from fetalstudio.engine.jobs.sharpest.request import SharpestRequest, SharpestResult
-from fetalstudio.formats.doubts import Question
+from fetalstudio.formats.reading.doubts import Question
 from fetalstudio.ui.job_runner import JobHandle
 from fetalstudio.ui.library.clip_dialog import ClipDialog
 from fetalstudio.ui.library.import_dialog import ImportDialog

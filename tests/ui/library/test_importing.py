@@ -18,8 +18,8 @@ from shiboken6 import isValid
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.progress import NO_PROGRESS, Progress, Stopped
 from fetalstudio.engine.jobs.import_frames.request import ImportRequest
-from fetalstudio.formats.doubts import Question
-from fetalstudio.formats.pictures import write_png
+from fetalstudio.formats.pictures.picture_files import write_png
+from fetalstudio.formats.reading.doubts import Question
 from fetalstudio.project.import_choices import NO_CHOICES, Choices
 from fetalstudio.project.import_plan import ImportPlan
 from fetalstudio.project.import_planner import Planner

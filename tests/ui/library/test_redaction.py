@@ -14,9 +14,9 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
-from fetalstudio.formats.burned_in_text import Box
-from fetalstudio.formats.pictures import read_image
-from fetalstudio.formats.redaction import Layout, remembered
+from fetalstudio.formats.pictures.picture_files import read_image
+from fetalstudio.formats.privacy.burned_in_text import Box
+from fetalstudio.formats.privacy.redaction import Layout, remembered
 from fetalstudio.ui.library.import_dialog import ImportDialog
 from fetalstudio.ui.library.redaction_dialog import RedactionDialog
 from fetalstudio.ui.library.redaction_view import RedactionView

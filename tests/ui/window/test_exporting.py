@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from pytestqt.qtbot import QtBot
 
-from fetalstudio.formats.carries import Carries
 from fetalstudio.formats.exports import EXPORTS, ExportFormat
+from fetalstudio.formats.writing.carries import Carries
 from fetalstudio.ui.settings import Settings
 from fetalstudio.ui.window import exporting
 

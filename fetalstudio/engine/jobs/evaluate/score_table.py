@@ -9,7 +9,7 @@ from typing import Any
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.engine.jobs.evaluate.request import FrameScore
-from fetalstudio.formats.tables import write_table
+from fetalstudio.formats.tables.table_files import write_table
 
 
 def write_scores(path: Path, scores: Sequence[FrameScore]) -> None:

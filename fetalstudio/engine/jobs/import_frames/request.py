@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from fetalstudio.engine.process.job import Job
-from fetalstudio.formats.redaction import Policy
+from fetalstudio.formats.privacy.redaction import Policy
 from fetalstudio.formats.sources import AUTO
 from fetalstudio.project.import_choices import NO_CHOICES, Choices
 from fetalstudio.project.importers import AUTHOR, ImportReport
@@ -30,7 +30,7 @@ class ImportRequest:
     mask_value: str | None = None
     """Which value (``2``) or colour (``#ff0000``) marks the head in mask pictures."""
     frames: str | None = None
-    """Of files with several: see :attr:`fetalstudio.formats.doubts.Question.FRAMES`."""
+    """Of files with several: see :attr:`fetalstudio.formats.reading.doubts.Question.FRAMES`."""
     redact: Policy = "auto"
     """How what a scanner shows around the sector and text in it are blacked out."""
     files: tuple[Path, ...] = ()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from fetalstudio.engine.process.job import Job
-from fetalstudio.formats.redaction import Policy
+from fetalstudio.formats.privacy.redaction import Policy
 from fetalstudio.formats.sources import AUTO
 from fetalstudio.project.import_choices import NO_CHOICES, Choices
 from fetalstudio.project.import_plan import ImportPlan
@@ -26,7 +26,7 @@ class PlanRequest:
     format: str = AUTO
     """Of the source: ``auto`` or a name in :data:`fetalstudio.formats.sources.FORMATS`."""
     frames: str | None = None
-    """Of files with several: see :attr:`fetalstudio.formats.doubts.Question.FRAMES`."""
+    """Of files with several: see :attr:`fetalstudio.formats.reading.doubts.Question.FRAMES`."""
     head_label: str | None = None
     """How the head is called in annotation files of other programs."""
     redact: Policy = "auto"

@@ -19,7 +19,7 @@ from fetalstudio.engine.process.events import Preview, Warned
 from fetalstudio.engine.process.job import CancelCheck, Report
 from fetalstudio.engine.process.progress import Steps
 from fetalstudio.engine.quality import Judge, Measured
-from fetalstudio.formats.pictures import check_size
+from fetalstudio.formats.pictures.picture_files import check_size
 from fetalstudio.learning import autocast
 from fetalstudio.project.project import Project
 from fetalstudio.synthesis.scene import Scene

@@ -10,9 +10,9 @@ from fetalstudio.engine.clips import sharpest, steps_of
 from fetalstudio.engine.jobs.sharpest.request import SharpestRequest, SharpestResult
 from fetalstudio.engine.process.job import CancelCheck, Report
 from fetalstudio.engine.process.progress import Steps
-from fetalstudio.formats import dicom
-from fetalstudio.formats.frame_records import FrameRecord
-from fetalstudio.formats.redaction import Redactor, remembered
+from fetalstudio.formats.dicom import source as dicom
+from fetalstudio.formats.privacy.redaction import Redactor, remembered
+from fetalstudio.formats.reading.frame_records import FrameRecord
 
 
 def run(request: SharpestRequest, report: Report, cancelled: CancelCheck) -> SharpestResult:

@@ -15,7 +15,7 @@ from fetalstudio.engine.cohort_split import (
     of_part,
     split,
 )
-from fetalstudio.formats.ellipse_table import NamedEllipse
+from fetalstudio.formats.tables.ellipse_table import NamedEllipse
 from fetalstudio.project.project import Project
 
 

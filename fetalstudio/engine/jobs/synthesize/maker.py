@@ -22,12 +22,12 @@ from fetalstudio.engine.process.events import Warned
 from fetalstudio.engine.process.job import Report
 from fetalstudio.engine.process.progress import Steps
 from fetalstudio.engine.quality import Measured, cohort_texture
-from fetalstudio.formats.pair_files import PairFiles, PairRecord
-from fetalstudio.formats.synthetic_notes import (
+from fetalstudio.formats.pictures.synthetic_notes import (
     SyntheticNote,
     contains_real_pixels,
     is_marked_copy,
 )
+from fetalstudio.formats.writing.pair_files import PairFiles, PairRecord
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import SYNTHETIC_COHORT, Batch, BatchItem, Pair
 from fetalstudio.synthesis.interface import Drawn

@@ -21,9 +21,9 @@ from fetalstudio.engine.models.loading import FoundModel, find_model, load_synth
 from fetalstudio.engine.process.events import Warned
 from fetalstudio.engine.process.job import CancelCheck, Report
 from fetalstudio.engine.process.progress import Steps
-from fetalstudio.formats.ellipse_table import NamedEllipse
-from fetalstudio.formats.pair_files import TABLE, PairFiles
-from fetalstudio.formats.pictures import check_size
+from fetalstudio.formats.pictures.picture_files import check_size
+from fetalstudio.formats.tables.ellipse_table import NamedEllipse
+from fetalstudio.formats.writing.pair_files import TABLE, PairFiles
 from fetalstudio.project.deidentifying import stored_pair_names
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Batch, BatchItem, Frame

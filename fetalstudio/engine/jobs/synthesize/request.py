@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 from fetalstudio.core.heads import HeadConstraints
 from fetalstudio.engine.jobs.sample.request import Background
 from fetalstudio.engine.process.job import Job
-from fetalstudio.formats.ellipse_table import NamedEllipse
+from fetalstudio.formats.tables.ellipse_table import NamedEllipse
 
 Sector = Literal["lent", "made"]
 """Whether the sector around an ellipse of a table is a frame's or the synthesizer's."""

@@ -1,0 +1,1 @@
+"""DICOM: files, objects with frames, segmentations, and the export of both."""

@@ -1,0 +1,1 @@
+"""Folders of frames with masks, rings or tables beside them."""

@@ -1,0 +1,283 @@
+"""A folder of frames with masks or rings beside them, and perhaps tables.
+
+Frames lie at the top and one folder down. An annotation lies beside its frame (``NAME_mask.png``)
+or in a folder of its own (``masks/NAME.png``), which may be divided as that of the frames is
+(``images/train/NAME.png``, ``masks/train/NAME.png``). A table gives pixel sizes, ellipses
+(``name,cx,cy,a,b,angle_deg``), patients or labels.
+
+An annotation that could belong to several frames, and several for one frame, are named and not
+used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from fetalstudio.core.errors import InputError
+from fetalstudio.formats.folders.annotation_names import (
+    IMAGE_FOLDERS,
+    is_mask_folder,
+    is_of_heads,
+    names_of,
+    no_head_in,
+    shows_a_frame,
+)
+from fetalstudio.formats.folders.picture_records import (
+    cohort_of,
+    records_of,
+    repeated_names,
+    unsure_records,
+)
+from fetalstudio.formats.folders.picture_roles import (
+    annotations_in,
+    chosen_annotations,
+    joined_annotations,
+    no_head_doubt,
+    orphans,
+    shown_doubt,
+    split,
+)
+from fetalstudio.formats.pictures.marked_regions import is_annotation
+from fetalstudio.formats.pictures.picture_files import pictures_in, read_image, stem_of
+from fetalstudio.formats.reading.doubts import Doubt
+from fetalstudio.formats.reading.frame_records import FrameSource
+from fetalstudio.formats.reading.repeated_pictures import named_after
+from fetalstudio.formats.tables.frame_rows import Row, some
+from fetalstudio.formats.tables.frame_tables import (
+    HC18_TABLE,
+    joined,
+    key_of,
+    read_folder_tables,
+    unmatched,
+)
+from fetalstudio.formats.writing.pair_files import with_pairs
+
+_INPUT_AND_TARGET = (("x", "y"), ("input", "target"), ("inputs", "targets"))
+"""What the folders of a model's inputs and outputs are called."""
+
+
+def recognise(source: Path) -> bool:
+    """Whether the source can be read as such a folder."""
+    return source.is_dir()
+
+
+def read(
+    source: Path,
+    *,
+    with_tables: bool = True,
+    deeper: Iterable[Path] = (),
+    without: frozenset[str] = frozenset(),
+) -> FrameSource:
+    """Find the frames in a folder, and in folders ``deeper`` in it. No picture is decoded, but for
+    the first of a folder that is called ``y`` beside ``x`` or the like. Folders in it whose names
+    are among ``without`` (lower case) are left out.
+
+    Raises ``OSError`` where the folder itself cannot be listed.
+    """
+    inner, problems = _folders_in(source)
+    inner = [p for p in inner if p.name.lower() not in without]
+    targets = _targets(inner)
+    of_masks = [p for p in inner if is_mask_folder(p) or p in targets]
+    of_others = {p: word for p in of_masks if (word := no_head_in(p.name))}
+    mask_folders = _with_folders_of_heads(p for p in of_masks if p not in of_others)
+    problems += tuple(
+        f"{path} seems to hold masks of something else than heads ({word}) and was not used. If "
+        "they mark heads, call it masks."
+        for path, word in _others_beside(source).items()
+    )
+    beside = _with_folders_of_heads(mask_folders_beside(source))
+    drawn_on = [p for p in inner if shows_a_frame(p.name) and p not in of_masks]
+    others = [p for p in inner if p not in of_masks and p not in drawn_on]
+    parts, unlisted = _divided(others)
+    problems += unlisted
+    with_files = (p for p in deeper if not _in_mask_folder(p, source))
+    image_folders = list(dict.fromkeys((source, *others, *parts, *with_files)))
+    splits = {folder: split(pictures_in(folder)) for folder in image_folders}
+    frames = [path for found in splits.values() for path in found.frames]
+    names = names_of(frames)
+    inside, outside = annotations_in(mask_folders, names), annotations_in(beside, names)
+    # Masks inside the source win over those in a folder beside it.
+    elsewhere = {**{k: p for k, p in outside.items() if k in names}, **inside}
+    repeated = repeated_names(frames)
+    for key in sorted(repeated & elsewhere.keys()):
+        for path in elsewhere.pop(key):
+            problems += (
+                f"{path}: several folders have such a frame, so it was not used. Give each frame a "
+                "name of its own, and its mask the same one.",
+            )
+    annotated: dict[Path, Path] = {}
+    doubts: dict[Path, Doubt] = {}
+    unsure: dict[Path, Doubt] = {}
+    files = {p for path in mask_folders if path not in of_masks for p in pictures_in(path)}
+    for folder, found in splits.items():
+        own = names_of(found.frames)
+        of_part = annotations_in(_masks_of_part(folder), own)
+        files.update(path for paths in of_part.values() for path in paths)
+        unsure |= found.unsure | orphans(names, found.annotations) | orphans(own, of_part)
+        drawn = joined_annotations(elsewhere, found.annotations, of_part)
+        chosen, more = chosen_annotations(found.frames, drawn)
+        annotated |= chosen
+        doubts |= more
+    unsure |= orphans(names, inside)
+    for folder in drawn_on:
+        unsure |= {path: shown_doubt(path) for path in pictures_in(folder)}
+    for folder, word in of_others.items():
+        unsure |= {path: no_head_doubt(path, word) for path in pictures_in(folder)}
+    rows, notes = _tables(source, image_folders, frames) if with_tables else ({}, ())
+    records, unclear = records_of(frames, annotated, rows, doubts)
+    plain = [p for p in image_folders if p == source or p.name.lower() in IMAGE_FOLDERS]
+    again = named_after(frames, plain)
+    records, pairs = with_pairs(replace(r, may_show=again.get(r.path, ())) for r in records)
+    return FrameSource(
+        cohort_of(source),
+        records,
+        problems + notes + unclear + pairs,
+        unsure=unsure_records(unsure),
+        files=frozenset(files),
+    )
+
+
+def _folders_in(source: Path) -> tuple[list[Path], tuple[str, ...]]:
+    """The folders in the source that can be listed, and a message for each that cannot."""
+    folders: list[Path] = []
+    problems: tuple[str, ...] = ()
+    for path in sorted(source.iterdir()):
+        if path.name.startswith("."):
+            continue
+        try:
+            if path.is_dir():
+                next(path.iterdir(), None)
+                with contextlib.suppress(FileNotFoundError):
+                    (path / "x").stat()  # a folder that may be listed need not be entered
+                folders.append(path)
+        except OSError as error:
+            problems += (f"{path} cannot be read: {error.strerror}. It was left out.",)
+    return folders, problems
+
+
+def _divided(folders: Sequence[Path]) -> tuple[list[Path], tuple[str, ...]]:
+    """The parts into which folders of images are divided as folders of annotations beside them are,
+    and a message for each that cannot be listed."""
+    parts: list[Path] = []
+    problems: tuple[str, ...] = ()
+    for folder in folders:
+        if mask_folders_beside(folder):
+            inner, unlisted = _folders_in(folder)
+            if any(_masks_of_part(part) for part in inner):
+                parts += (p for p in inner if not _in_mask_folder(p, folder))
+                problems += unlisted
+    return parts, problems
+
+
+def _masks_of_part(folder: Path) -> list[Path]:
+    """The folders of annotations of ``images/train``: ``masks/train``."""
+    inside = (above / folder.name for above in mask_folders_beside(folder.parent))
+    return [path for path in inside if path.is_dir()]
+
+
+def _targets(folders: Sequence[Path]) -> list[Path]:
+    """Those of the folders that hold a mask for some of another's pictures and are called as the
+    outputs of a model are beside its inputs: ``y`` beside ``x``. The first picture decides whether
+    they are masks: patients may be called so, too."""
+    named = {path.name.lower(): path for path in folders}
+    found = []
+    for source, target in _INPUT_AND_TARGET:
+        if source in named and target in named:
+            frames = {key_of(stem_of(path)) for path in pictures_in(named[source])}
+            pictures = pictures_in(named[target])
+            masks = {key_of(stem_of(path)) for path in pictures}
+            if masks and masks <= frames and _is_mask(pictures[0]):
+                found.append(named[target])
+    return found
+
+
+def _is_mask(path: Path) -> bool:
+    try:
+        return is_annotation(read_image(path))
+    except (InputError, OSError):
+        return False  # it is named where it is read as a frame
+
+
+def _with_folders_of_heads(mask_folders: Iterable[Path]) -> list[Path]:
+    """These folders and, where one holds folders alone, its folders of heads: ``masks/head``."""
+    found: list[Path] = []
+    for path in mask_folders:
+        found.append(path)
+        if not pictures_in(path):
+            found += (p for p in sorted(path.iterdir()) if p.is_dir() and is_of_heads(p.name))
+    return found
+
+
+def _tables(
+    source: Path, folders: Iterable[Path], frames: list[Path]
+) -> tuple[dict[Path, dict[str, Row]], tuple[str, ...]]:
+    """What the tables say, by folder, and notes.
+
+    A table beside frames is about these alone, any other about all. But of a name that several
+    folders have, a table above them cannot say which frame is meant.
+    """
+    rows: dict[Path, dict[str, Row]] = {}
+    notes: tuple[str, ...] = ()
+    common: dict[str, Row] = {}
+    inhabited = {path.parent for path in frames}
+    for folder in folders:
+        own, more = read_folder_tables(folder, HC18_TABLE)
+        alone = folder in inhabited and folder != source
+        about = [path for path in frames if path.parent == folder] if alone else frames
+        notes += more + unmatched(folder, own, about)
+        if alone:
+            rows[folder] = own
+        else:
+            common |= own
+    repeated = repeated_names(frames)
+    unclear = sorted(name for name in common if stem_of(Path(name)) in repeated)
+    if unclear:
+        notes += (
+            f"Several folders have {some(unclear)}, so what the table in {source} says of "
+            f"{'it' if len(unclear) == 1 else 'them'} was not used. Put a table into each folder.",
+        )
+    shared = {name: row for name, row in common.items() if name not in unclear}
+    return {folder: _completed(rows.get(folder, {}), shared) for folder in inhabited}, notes
+
+
+def _completed(own: Mapping[str, Row], shared: Mapping[str, Row]) -> dict[str, Row]:
+    """The rows of a folder's own table, with what only a table above it says."""
+    both = {name: joined(shared[name], row) for name, row in own.items() if name in shared}
+    return {**shared, **own, **both}
+
+
+def _neighbours(source: Path) -> list[Path]:
+    """What lies beside the source; nothing where that cannot be listed."""
+    try:
+        return sorted(p for p in source.parent.iterdir() if p != source)
+    except OSError:
+        return []
+
+
+def _in_mask_folder(path: Path, source: Path) -> bool:
+    """Whether a folder in the source is one of annotations, or lies in one."""
+    above = [p for p in (path, *path.parents) if p.is_relative_to(source) and p != source]
+    return any(is_mask_folder(p) or shows_a_frame(p.name) for p in above)
+
+
+def mask_folders_beside(source: Path) -> list[Path]:
+    """Folders of annotations of heads beside the source, where its name says that it holds images
+    alone."""
+    return [path for path in _annotations_beside(source) if no_head_in(path.name) is None]
+
+
+def _others_beside(source: Path) -> dict[Path, str]:
+    """Such folders of annotations of something else, each with the word that says so, beside the
+    source and beside the folder that it is a part of."""
+    above = (p for p in _annotations_beside(source.parent) if (p / source.name).is_dir())
+    beside = (*_annotations_beside(source), *above)
+    return {path: word for path in beside if (word := no_head_in(path.name))}
+
+
+def _annotations_beside(source: Path) -> list[Path]:
+    if source.name.lower() not in IMAGE_FOLDERS:
+        return []
+    return [path for path in _neighbours(source) if is_mask_folder(path)]

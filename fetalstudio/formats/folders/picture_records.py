@@ -1,0 +1,129 @@
+"""Records of frames that are picture files: what their names, tables and annotations say."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from fetalstudio.formats.folders.annotation_names import IMAGE_FOLDERS
+from fetalstudio.formats.folders.stacks import with_headers
+from fetalstudio.formats.pictures.picture_files import stem_of
+from fetalstudio.formats.privacy.subjects import country_of, subject_of, subject_of_folder
+from fetalstudio.formats.reading.doubts import Doubt, Question
+from fetalstudio.formats.reading.frame_records import JNU_IFM, PSFHS, Coding, FrameRecord
+from fetalstudio.formats.tables.frame_rows import Row
+from fetalstudio.formats.tables.frame_tables import agreed, key_of
+
+_JNU_IFM = re.compile(r"\d{8}T\d{6}_\d+")
+
+_NO_ROW = Row()
+_NO_DOUBTS: Mapping[Path, Doubt] = {}
+
+
+def records_of(
+    frames: Sequence[Path],
+    annotated: Mapping[Path, Path],
+    rows: Mapping[Path, Mapping[str, Row]],
+    doubts: Mapping[Path, Doubt] = _NO_DOUBTS,
+) -> tuple[tuple[FrameRecord, ...], tuple[str, ...]]:
+    """A record for each frame, with its annotation, the doubt about it and the table row of its
+    name, and notes."""
+    repeated = repeated_names(frames)
+    in_folder = Counter((path.parent, key_of(stem_of(path))) for path in frames)
+    records = []
+    problems: tuple[str, ...] = ()
+    for path in frames:
+        stem, folder = _text(stem_of(path)), _text(path.parent.name)
+        name = f"{folder}_{stem}" if key_of(stem_of(path)) in repeated else stem
+        subject = subject_of(stem)
+        if subject == stem:
+            subject = subject_of_folder(folder) or name
+        named = rows.get(path.parent, {})
+        row = named.get(key_of(path.name), _NO_ROW)
+        by_stem = named.get(key_of(stem_of(path)), _NO_ROW)
+        if in_folder[path.parent, key_of(stem_of(path))] == 1:
+            row, unclear = agreed(by_stem, row)
+            if unclear:
+                problems += (
+                    f"{path}: a table gives two values of its {unclear}, with the ending of its "
+                    "name and without. None was used. Remove the wrong line.",
+                )
+        elif row is _NO_ROW and by_stem is not _NO_ROW:
+            problems += (
+                f"{path}: the table names {stem_of(path)}, and several frames are called so. "
+                "It was not used for them. Write the names with their endings.",
+            )
+        if row.ellipse_mm is not None and row.in_px() is None:
+            problems += (
+                f"{path}: a table gives its ellipse in mm, but no table its pixel size, so the "
+                "ellipse was not used. Add a table with the pixel size.",
+            )
+        doubt = doubts.get(path)
+        drawn = [annotated[path]] if path in annotated else _candidates(doubt)
+        records.append(
+            FrameRecord(
+                path=path,
+                name=name,
+                subject=row.subject or subject,
+                annotation=annotated.get(path),
+                coding=coding_of(drawn[0]) if drawn else None,
+                ellipse=row.in_px(),
+                axes=row.axes,
+                ellipse_size=row.size,
+                calibration=row.calibration,
+                hc_mm=row.hc_mm,
+                labels={**country_of(stem), **row.labels},
+                doubts=() if doubt is None else (doubt,),
+            )
+        )
+    completed, more = with_headers(records)
+    return completed, problems + more
+
+
+def unsure_records(pictures: Mapping[Path, Doubt]) -> tuple[FrameRecord, ...]:
+    """A record for each picture that may be a frame, with the doubt whether it is one."""
+    records, _ = records_of(list(pictures), {}, {}, pictures)
+    return records
+
+
+def cohort_of(source: Path) -> str:
+    """The folder's name, or its parent's where the name says nothing."""
+    generic = source.name.lower() in IMAGE_FOLDERS
+    return _text(source.parent.name if generic else source.name) or "frames"
+
+
+def coding_of(annotation: Path) -> Coding | None:
+    """The data set whose numbers of structures a mask has, as its place and name say."""
+    place = "/".join(annotation.parts[-4:])
+    folder = annotation.parent
+    beside = folder.with_name(folder.name.replace("label_", "image_"))
+    layout = folder.name in ("label_mha", "label_png") and beside.is_dir()
+    if re.search("psfhs", place, re.IGNORECASE) or (
+        layout and re.fullmatch(r"\d{5}", stem_of(annotation))
+    ):
+        return PSFHS
+    if re.search("jnu[-_ ]?ifm", place, re.IGNORECASE) or _JNU_IFM.match(stem_of(annotation)):
+        return JNU_IFM
+    return None
+
+
+def repeated_names(frames: Iterable[Path]) -> frozenset[str]:
+    """Keys of names that frames of several folders have."""
+    places: dict[str, set[Path]] = defaultdict(set)
+    for path in frames:
+        places[key_of(stem_of(path))].add(path.parent)
+    return frozenset(name for name, folders in places.items() if len(folders) > 1)
+
+
+def _candidates(doubt: Doubt | None) -> list[Path]:
+    """The annotation pictures that may belong to a frame."""
+    if doubt is None or doubt.question is not Question.ANNOTATION:
+        return []
+    return [answer.file for answer in doubt.answers if answer.file is not None]
+
+
+def _text(name: str) -> str:
+    """A part of a path as valid text, also where the system's names are in another encoding."""
+    return name.encode("utf-8", "replace").decode()

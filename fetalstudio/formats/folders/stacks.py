@@ -1,0 +1,157 @@
+"""Files that hold several frames, with masks of as many pages, and what the header of a MetaImage,
+NRRD or NIfTI file says about its frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from fetalstudio.core.calibration import Calibration
+from fetalstudio.core.errors import InputError
+from fetalstudio.formats.pictures.picture_files import Samples, frames_in, read_image, read_samples
+from fetalstudio.formats.pictures.volumes import (
+    Turn,
+    VolumeHeader,
+    read_volume_header,
+    volume_suffix,
+)
+from fetalstudio.formats.reading.frame_records import FrameRecord, Video
+
+_COLOUR_FOLDERS = frozenset({"image_mha", "images_mha"})
+"""Of PSFHS, whose pictures have their colours in three slices."""
+_SAME_SIZE = 0.01
+"""Relative difference of two pixel sizes that say the same."""
+
+
+def with_headers(records: Sequence[FrameRecord]) -> tuple[tuple[FrameRecord, ...], tuple[str, ...]]:
+    """The records, with a video where a file holds several frames, and with the pixel size that its
+    header states; and notes. Headers are read, no pixels.
+
+    All frames of a file are of one subject. What cannot be read is left to the reading of the
+    frame, which says why.
+    """
+    found: list[FrameRecord] = []
+    unstated: list[Path] = []
+    turned: list[Path] = []
+    for record in records:
+        try:
+            pages = frames_in(record.path)
+            header = _volume(record.path)
+        except InputError:
+            found.append(record)
+            continue
+        if header is not None:
+            if header.spacing == (1, 1) and record.calibration is None:
+                unstated.append(record.path)
+            if header.turn != Turn():
+                turned.append(record.path)
+            record = _calibrated(record, header)
+        found.append(_divided(record, pages, header))
+    notes: tuple[str, ...] = ()
+    if unstated:
+        notes += (
+            f"{_listed(unstated)}: a pixel of exactly 1 mm is what programs write where they know "
+            "none, and was not used. State the pixel size in a table, or measure it in the window.",
+        )
+    if turned:
+        notes += (
+            f"{_listed(turned)}: turned as a viewer shows it, by the directions in the file. Check "
+            "the frames. If they are upside down, export them without directions, as PNG.",
+        )
+    return tuple(found), notes
+
+
+def _volume(path: Path) -> VolumeHeader | None:
+    return None if volume_suffix(path.name) is None else read_volume_header(path)
+
+
+def _listed(paths: Sequence[Path]) -> str:
+    return f"{paths[0]} and {len(paths) - 1} more" if len(paths) > 1 else str(paths[0])
+
+
+def _calibrated(record: FrameRecord, header: VolumeHeader) -> FrameRecord:
+    spacing, stated = header.spacing, record.calibration
+    if spacing is None or spacing == (1, 1):
+        return record
+    try:
+        calibration = Calibration(*spacing, "header")
+    except ValueError:
+        return _with(record, f"{record.path} states a pixel of {spacing[0]:g} mm; it was not used.")
+    if stated is None:
+        return replace(record, calibration=calibration)
+    both = zip((stated.mm_per_px_x, stated.mm_per_px_y), spacing, strict=True)
+    if all(abs(table - file) <= _SAME_SIZE * file for table, file in both):
+        return record
+    return replace(
+        _with(
+            record,
+            f"{record.path} states a pixel of {spacing[0]:g} x {spacing[1]:g} mm, the table "
+            f"{stated.mm_per_px_x:g} x {stated.mm_per_px_y:g} mm. Neither was used. Correct the "
+            "table, or take the pixel size out of it.",
+        ),
+        calibration=None,
+    )
+
+
+def _divided(record: FrameRecord, pages: int, header: VolumeHeader | None) -> FrameRecord:
+    """With a video where the file holds several frames; with no annotation that does not fit."""
+    annotation = record.annotation
+    masks, turn = 1, Turn() if header is None else header.turn
+    if annotation is not None:
+        try:
+            masks, mask_header = frames_in(annotation), _volume(annotation)
+        except InputError:
+            return record  # reading the annotation will say what is wrong with it
+        if (Turn() if mask_header is None else mask_header.turn) != turn:
+            record = _unused(
+                record,
+                f"{annotation} has other directions than its frame, so how it lies on the frame is "
+                "not certain.",
+                "Export it with the directions (affine) of the frame.",
+            )
+            annotation = None
+    colours = header is not None and pages == 3
+    if colours and (masks == 1 if annotation else record.path.parent.name in _COLOUR_FOLDERS):
+        return replace(record, decode=partial(read_image, record.path))
+    if pages == 1:
+        return record
+    if record.ellipse is not None:
+        record = replace(
+            _with(
+                record,
+                f"{record.path} holds {pages} frames, and the table does not say on which its "
+                "ellipse is. It was not used.",
+            ),
+            ellipse=None,
+            ellipse_size=None,
+        )
+    if annotation is not None and masks != pages:
+        record = _unused(
+            record,
+            f"{annotation} holds {masks} masks, but {record.path.name} {pages} frames.",
+            "Export a mask for each frame, empty where there is no head.",
+        )
+        annotation = None
+    video = Video(
+        pages,
+        partial(read_image, record.path),
+        None if annotation is None else partial(_mask, annotation),
+        usual="all",
+    )
+    return replace(record, video=video)
+
+
+def _mask(path: Path, page: int) -> Samples | None:
+    found = read_samples(path, page)
+    return found if found[0].any() else None
+
+
+def _unused(record: FrameRecord, why: str, cure: str) -> FrameRecord:
+    said = f"{why} Its frames were imported without an ellipse. {cure}"
+    return replace(_with(record, said), annotation=None)
+
+
+def _with(record: FrameRecord, problem: str) -> FrameRecord:
+    return replace(record, problems=(*record.problems, problem))

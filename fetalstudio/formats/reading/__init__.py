@@ -1,0 +1,2 @@
+"""Frames of a source, from the record to the pixels, with the ellipses shown and what is in
+doubt."""

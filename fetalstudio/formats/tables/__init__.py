@@ -1,0 +1,1 @@
+"""Tables: their files, and what their columns and rows say about frames."""

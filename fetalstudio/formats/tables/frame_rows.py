@@ -1,0 +1,351 @@
+"""The rows of a table about frames: what it says of each, and what of it cannot be used."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from fetalstudio.core.calibration import Calibration
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.errors import InputError
+from fetalstudio.core.geometry import Affine, Size
+from fetalstudio.core.growth import AGE_LABEL, age_text, parse_age
+from fetalstudio.formats.privacy.subjects import subject_key
+from fetalstudio.formats.tables.frame_columns import (
+    ANGLE_RAD,
+    ELLIPSE,
+    FILENAME,
+    HC,
+    LABELS,
+    NUMBERS,
+    PIXEL_SIZES,
+    SIZE,
+    SUBJECT,
+    SUBMISSION,
+    UNIT,
+    Axes,
+    Columns,
+    Lengths,
+    Unit,
+    columns_of,
+    known_columns,
+    unit_in,
+)
+from fetalstudio.formats.tables.table_files import (
+    Table,
+    TableRow,
+    is_missing,
+    plain,
+    read_table,
+)
+
+_PATIENT = re.compile(
+    "patien|pacien|pazien|pacjen|subje|proband|mother|mutter|woman|fo?etus|person|hospital"
+    "|accession|volunteer|pregnan|hasta|prontu|пациен|истори.*болезни|患者|病人|환자|ασθεν|מטופל|مريض",
+    re.IGNORECASE,
+)
+"""What a column of patients may be called that is not among the usual ones."""
+_GROUP = re.compile(
+    "(?!.*(?:site|scanner|device|machine|probe|operator|reader|observer|annotator|class|label|image"
+    "|frame|file|slice))(?:.*(?:id|no|nr|number|key|code|name|nombre|uid)|.*(?:case|exam|stud).*"
+    "|(?:record|dossier|cartella|visit|series|video|clip|cine|loop|sequence).*"
+    "|(?:individual|client|donor|ssn|cpr).*)"
+)
+"""What a column may be called, plainly, that says whose frame it is where its texts recur."""
+_NOBODY = re.compile(r"anon(?:ym\w*)?|de-?identified|withheld|removed|x{3,}|-9+|-1", re.IGNORECASE)
+_NO_VALUES = frozenset({0, -1, -9, -99, -999, -9999})
+"""Numbers that mark a missing size."""
+_MOST_RADIANS = 4 * math.pi
+_BARE_ANGLE = "angle"
+"""A column whose name does not say in which unit it is."""
+_UNITS = {HC: ("mm",), "angle_deg": ("°", "deg", "degrees")} | dict.fromkeys(
+    (*ELLIPSE[:4], *SIZE), ("px", "pix", "pixel", "pixels")
+)
+"""What may follow a number."""
+_MM = ("mm/px", "mm/pixel", "mm per px", "mm per pixel", "mm")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What a table says about one frame."""
+
+    calibration: Calibration | None = None
+    hc_mm: float | None = None
+    ellipse: Ellipse | None = None
+    size: Size | None = None
+    """(width, height) of the frame that the ellipse was drawn on, where the table says it."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    subject: str | None = None
+    ellipse_mm: Ellipse | None = None
+    """As a submission to the HC18 challenge has it; :meth:`in_px` turns it into px."""
+    axes: Axes | None = None
+    """Where the table has the lengths of the ellipse."""
+
+    def in_px(self) -> Ellipse | None:
+        """The ellipse in px of the frame, where it is known, if need be by the pixel size."""
+        if self.ellipse is not None or self.ellipse_mm is None or self.calibration is None:
+            return self.ellipse
+        calibration = self.calibration
+        return self.ellipse_mm.transformed(
+            Affine.scaling(1 / calibration.mm_per_px_x, 1 / calibration.mm_per_px_y)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class NamedRow:
+    """A row with its place in the file and the name as it is written there."""
+
+    line: int
+    name: str
+    row: Row
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows of a table, and what is wrong with those that were left out."""
+
+    rows: list[NamedRow]
+    """In the order of the file."""
+    faults: list[InputError]
+    """Each names the file, the line and the cause."""
+    notes: tuple[str, ...] = ()
+    """What else of the table was not used."""
+
+
+def read_rows(path: Path, required: Sequence[str]) -> Rows:
+    """Read the rows that can be used.
+
+    Raises :class:`InputError`, naming the file and the cure, for a file that is no table or lacks a
+    required column.
+    """
+    return rows_in(read_table(path, known_columns), required)
+
+
+def rows_in(table: Table, required: Sequence[str]) -> Rows:
+    """As :func:`read_rows`, for a table that was read from another format."""
+    columns = columns_of(table, once=(*PIXEL_SIZES, *NUMBERS))
+    where = columns.where
+    missing = [name for name in required if name not in columns.names]
+    if missing:
+        raise InputError(
+            f"{table.path} lacks the column {' and '.join(map(repr, missing))}; its first "
+            f"line is {', '.join(table.header)!r}. Add what is missing and try again."
+        )
+    for name in (*half_an_ellipse(where), *_half(where, SIZE), *_half(where, PIXEL_SIZES[1:])):
+        del where[name]
+    table, columns = _with_units(table, columns)
+    units = {where[name]: known for name, known in _UNITS.items() if name in where}
+    sizes = {name: unit for name, unit in columns.units.items() if name in where}
+    units |= {where[name]: _MM for name, unit in sizes.items() if unit in (None, Unit(1))}
+    used = [where[name] for name in (*PIXEL_SIZES, *NUMBERS) if name in where]
+    numbers = table.numbers(used, units)
+    _check_angles(table, numbers, where)
+    rows: list[NamedRow] = []
+    faults = list(table.faults)
+    for row, values in zip(table.rows, numbers, strict=True):
+        try:
+            if isinstance(values, InputError):
+                raise values
+            name = row.cells[where[FILENAME]]
+            rows.append(NamedRow(row.line, name, _row(table, row, values, columns)))
+        except InputError as error:
+            faults.append(error)
+    return Rows(rows, faults, _notes(table, where, numbers))
+
+
+def _with_units(table: Table, columns: Columns) -> tuple[Table, Columns]:
+    """The table without a line of units below the header, and the columns with these units.
+
+    Raises :class:`InputError` where the line states another unit than the header.
+    """
+    where = columns.where
+    sizes = [name for name in PIXEL_SIZES if name in where]
+    if not table.rows or not sizes or not is_missing(table.rows[0].cells[where[FILENAME]]):
+        return table, columns
+    cells = table.rows[0].cells
+    stated = {name: unit_in(cells[where[name]].strip("[]()")) for name in sizes}
+    if None in stated.values():
+        return table, columns
+    for name, unit in stated.items():
+        if columns.units[name] not in (None, unit):
+            raise table.error(
+                table.rows[0].line,
+                f"the unit of {table.header[where[name]]!r} is {cells[where[name]]!r} here",
+            )
+    return replace(table, rows=table.rows[1:]), replace(columns, units=stated)
+
+
+def _notes(
+    table: Table, where: Mapping[str, int], numbers: Sequence[Mapping[int, float] | InputError]
+) -> tuple[str, ...]:
+    """What a person should know about the columns."""
+    notes: tuple[str, ...] = ()
+    for i in (where[name] for name in PIXEL_SIZES if name in where):
+        sizes = {row[i] for row in numbers if not isinstance(row, InputError) and i in row}
+        if sizes == {0}:
+            notes += (
+                f"{table.path}: every number in the column {table.header[i]!r} is 0, and none was "
+                "used. If the table has decimal commas, save it with semicolons between the cells.",
+            )
+    unused = [i for i in range(len(table.header)) if i not in where.values()]
+    if SUBJECT not in where:
+        named = [i for i in unused if _PATIENT.search(table.header[i])]
+        named += [i for i in unused if _GROUP.fullmatch(plain(table.header[i]))]
+        for i in [i for i in named if _recurs(table, i) or _PATIENT.search(table.header[i])][:1]:
+            notes += (
+                f"{table.path}: the column {table.header[i]!r} was not used. If it says whose "
+                "frame it is, call it subject.",
+            )
+        return notes
+    at = where[SUBJECT]
+    blank = [row.cells[where[FILENAME]] for row in table.rows if no_subject(row.cells[at])]
+    if 0 < len(blank) < len(table.rows):
+        notes += (
+            f"{table.path}: the column {table.header[at]!r} says nothing about {some(blank)}. "
+            "If a cell above counts for the cells below it, fill them in.",
+        )
+    return notes
+
+
+def _recurs(table: Table, column: int) -> bool:
+    texts = [row.cells[column] for row in table.rows if not is_missing(row.cells[column])]
+    return 1 < len(set(texts)) < len(texts)
+
+
+def no_subject(text: str) -> bool:
+    """Whether a cell names no patient: it is empty, a mark, or says that she is anonymous."""
+    return is_missing(text) or _NOBODY.fullmatch(text.strip()) is not None
+
+
+def some(names: Sequence[str]) -> str:
+    """Up to three names, and how many more there are."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def gives_ellipses(has: frozenset[str]) -> bool:
+    """Whether a table with these columns gives whole ellipses."""
+    return (has | {"angle_deg"} if ANGLE_RAD in has else has).issuperset(ELLIPSE)
+
+
+def _half(has: Iterable[str], wanted: Sequence[str]) -> tuple[str, ...]:
+    """Those of the wanted columns that a table has, where it lacks others of them."""
+    columns = frozenset(has)
+    return () if columns.issuperset(wanted) else tuple(n for n in wanted if n in columns)
+
+
+def half_an_ellipse(has: Iterable[str]) -> tuple[str, ...]:
+    """The ellipses' columns of a table that lacks others of them: an angle alone may be one of the
+    probe, and costs no line its pixel size."""
+    columns = frozenset(has)
+    return () if gives_ellipses(columns) else tuple(n for n in ELLIPSE if n in columns)
+
+
+def _row(table: Table, row: TableRow, values: Mapping[int, float], columns: Columns) -> Row:
+    where = columns.where
+    numbers = {name: values[i] for name, i in where.items() if i in values}
+    texts = {name: row.cells[i] for name, i in where.items() if not is_missing(row.cells[i])}
+    try:
+        unit = texts.get(UNIT)
+        sizes = [_pixel_size(name, numbers, columns, unit) for name in PIXEL_SIZES]
+        x, y = sizes[0] or sizes[1], sizes[0] or sizes[2]
+        if ANGLE_RAD in numbers and not numbers.keys().isdisjoint(ELLIPSE):
+            numbers = {"angle_deg": math.degrees(numbers[ANGLE_RAD])} | numbers
+        ellipse, size = _all_or_none(ELLIPSE, numbers), _all_or_none(SIZE, numbers)
+        # An angle in radians may be that of an ellipse in px.
+        lengths_in_mm = not numbers.keys().isdisjoint(SUBMISSION[:-1])
+        in_mm = _all_or_none(SUBMISSION, numbers) if lengths_in_mm else None
+        if ellipse and len(set(ellipse)) == 1 and ellipse[0] in _NO_VALUES:
+            ellipse = None
+        axes = columns.axes if ellipse else None
+        if ellipse and axes is not None and axes.lengths is Lengths.DIAMETERS:
+            ellipse[2:4] = ellipse[2] / 2, ellipse[3] / 2
+        if in_mm and axes is None:
+            headers = table.header[where[SUBMISSION[2]]], table.header[where[SUBMISSION[3]]]
+            axes = Axes(table.path, headers, Lengths.SEMI_AXES)
+        return Row(
+            calibration=Calibration(x, y, "table") if x and y else None,
+            hc_mm=_above_zero(HC, numbers),
+            ellipse=Ellipse.of(*ellipse) if ellipse else None,
+            size=(_whole(size[0]), _whole(size[1])) if size else None,
+            labels={name: _label(name, texts[name]) for name in LABELS if name in texts},
+            subject=None if no_subject(texts.get(SUBJECT, "")) else subject_key(texts[SUBJECT]),
+            ellipse_mm=_in_degrees(*in_mm) if in_mm else None,
+            axes=axes,
+        )
+    except ValueError as error:
+        raise table.error(row.line, error) from error
+
+
+def _check_angles(
+    table: Table, numbers: Sequence[Mapping[int, float] | InputError], where: Mapping[str, int]
+) -> None:
+    """Raise :class:`InputError` where angles could be in degrees as well as in radians."""
+    in_rad = where.get(ANGLE_RAD)
+    if in_rad is not None and max(_in_column(numbers, in_rad), default=0.0) > _MOST_RADIANS:
+        raise InputError(
+            f"{table.path}: the angles in {table.header[in_rad]!r} are too large to be in radians. "
+            "If they are in degrees, call the column angle_deg."
+        )
+    column = where.get("angle_deg")
+    if column is None or table.header[column].strip().lower() != _BARE_ANGLE:
+        return
+    angles = _in_column(numbers, column)
+    if any(angles) and max(angles) <= 2 * math.pi:
+        raise InputError(
+            f"{table.path}: the angles may be in degrees or in radians. Call the column angle_deg "
+            "or angle_rad."
+        )
+
+
+def _in_column(numbers: Sequence[Mapping[int, float] | InputError], column: int) -> list[float]:
+    """The absolute values of the numbers in a column."""
+    return [abs(r[column]) for r in numbers if not isinstance(r, InputError) and column in r]
+
+
+def _label(name: str, text: str) -> str:
+    return age_text(parse_age(text)) if name == AGE_LABEL else text
+
+
+def _in_degrees(cx: float, cy: float, a: float, b: float, angle_rad: float) -> Ellipse:
+    return Ellipse.of(cx, cy, a, b, math.degrees(angle_rad))
+
+
+def _all_or_none(names: Sequence[str], numbers: Mapping[str, float]) -> list[float] | None:
+    given = [name for name in names if name in numbers]
+    if given and len(given) < len(names):
+        lacking = ", ".join(name for name in names if name not in given)
+        raise ValueError(f"it has {', '.join(given)} but not {lacking}")
+    return [numbers[name] for name in names] if given else None
+
+
+def _above_zero(name: str, numbers: Mapping[str, float]) -> float | None:
+    value = numbers.get(name)
+    if value in _NO_VALUES:
+        return None
+    if value is not None and not value > 0:
+        raise ValueError(f"{name} is {value:g}, which is not above 0")
+    return value
+
+
+def _pixel_size(
+    name: str, numbers: Mapping[str, float], columns: Columns, stated: str | None
+) -> float | None:
+    """In mm, where the row gives it. ``stated`` is the unit in a cell of its own."""
+    value = _above_zero(name, numbers)
+    if value is None:
+        return None
+    unit = columns.units[name]
+    if unit is None and stated is not None:
+        unit = unit_in(stated)
+        if unit is None:
+            raise ValueError(f"the unit {stated!r} of the pixel size is not known; state it in mm")
+    return value if unit is None else unit.in_mm(value)
+
+
+def _whole(value: float) -> int:
+    if value != int(value):
+        raise ValueError(f"{value:g} is not a whole number of pixels")
+    return int(value)

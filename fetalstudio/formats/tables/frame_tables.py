@@ -1,0 +1,239 @@
+"""The tables beside frames: which there are, and what they say together about each frame."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from fetalstudio.core.calibration import Calibration
+from fetalstudio.core.errors import InputError
+from fetalstudio.formats.files import start_of
+from fetalstudio.formats.pictures.picture_files import stem_of
+from fetalstudio.formats.tables.frame_columns import (
+    ELLIPSE,
+    FILENAME,
+    HC,
+    LABELS,
+    PIXEL_SIZE,
+    SUBJECT,
+    SUBMISSION,
+    columns_of,
+    known_columns,
+)
+from fetalstudio.formats.tables.frame_rows import (
+    Row,
+    gives_ellipses,
+    half_an_ellipse,
+    read_rows,
+    some,
+)
+from fetalstudio.formats.tables.table_files import (
+    TABLE_SUFFIXES,
+    TEXT_SUFFIXES,
+    is_table,
+    read_header,
+)
+
+HC18_HEADER = (FILENAME, PIXEL_SIZE, HC)
+"""The columns of HC18's table, as its authors spell them."""
+HC18_TABLE = "training_set_pixel_size_and_HC.csv"
+"""The name of that table, also in folders that are not in the rest of the layout."""
+ELLIPSES_TABLE = "ellipses.csv"
+"""Which of several tables of ellipses counts."""
+NOT_USED = " The table was not used."
+"""How the message about a table that cannot be read ends."""
+_COMPARED = {"pixel size": "calibration", "head circumference": "hc_mm", "patient": "subject"}
+"""What two tables may not say differently, and the attribute of :class:`Row` that holds it."""
+_ROUNDED = 0.01
+"""Relative difference up to which two numbers say the same."""
+_MOST_FAULTS = 20
+_SNIFFED_BYTES = 1 << 12
+"""Of a text file that may be a table."""
+
+
+def key_of(name: str) -> str:
+    """What two spellings of a file's name share: neither case nor normal form counts, nor do spaces
+    at its ends or invisible characters."""
+    plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    seen = "".join(c for c in plain if unicodedata.category(c) != "Cf")
+    return re.sub(r"\s+", " ", re.sub(r"\s+(?=\.[^.\s]*$)", "", seen)).strip()
+
+
+def read_frame_table(
+    path: Path, required: Sequence[str] = (FILENAME, PIXEL_SIZE)
+) -> tuple[dict[str, Row], tuple[str, ...]]:
+    """Read the rows by the key of the file's name, and a message for each that was left out.
+
+    A name that is there twice with different values is left out. Raises :class:`InputError` as
+    :func:`read_rows`.
+    """
+    found = read_rows(path, required)
+    rows: dict[str, Row] = {}
+    twice: set[str] = set()
+    faults = list(found.faults)
+    for item in found.rows:
+        name = key_of(last_part(item.name))
+        if rows.setdefault(name, item.row) != item.row:
+            twice.add(name)
+            faults.append(
+                InputError(
+                    f"{path}, line {item.line}: {name} is there twice. Remove the wrong line."
+                )
+            )
+    notes = tuple(f"{fault} The line was not used." for fault in faults[:_MOST_FAULTS])
+    if len(faults) > _MOST_FAULTS:
+        notes += (f"{path}: {len(faults) - _MOST_FAULTS} more lines were not used.",)
+    notes += found.notes
+    return {name: row for name, row in rows.items() if name not in twice}, notes
+
+
+def read_folder_tables(folder: Path, named: str) -> tuple[dict[str, Row], tuple[str, ...]]:
+    """What the tables of a folder say by the key of the file's name, and a note for each table or
+    line that was not used.
+
+    One called ``named`` must have pixel sizes. Where several tables give the ellipses and none is
+    called :data:`ELLIPSES_TABLE`, none of these is used.
+    """
+    rows: dict[str, Row] = {}
+    notes: tuple[str, ...] = ()
+    tables: dict[Path, frozenset[str]] = {}
+    for path in sorted(folder.iterdir()):
+        if not is_frame_table(path):
+            continue
+        try:
+            tables[path] = columns_of(read_header(path, known_columns)).names
+        except InputError as error:
+            notes += (f"{error}{NOT_USED}",)
+    of_ellipses = [path for path, has in tables.items() if gives_ellipses(has)]
+    chosen = [p for p in of_ellipses if p.name.lower() == ELLIPSES_TABLE] or of_ellipses
+    if len(chosen) > 1:
+        notes += (
+            f"{some([str(p) for p in chosen])} each give the ellipses, and none was used. "
+            f"Keep one, or call it {ELLIPSES_TABLE}.",
+        )
+        tables = {path: has for path, has in tables.items() if path not in chosen}
+    contradicted: dict[tuple[Path, str], list[str]] = defaultdict(list)
+    for path, has in tables.items():
+        if path in of_ellipses and path not in chosen:
+            notes += (f"{path} was not used: {chosen[0].name} gives the ellipses.",)
+        elif path in chosen or _describes_frames(has) or path.name == named:
+            required = (FILENAME, PIXEL_SIZE) if path.name == named else (FILENAME,)
+            try:
+                found, faults = read_frame_table(path, required)
+            except InputError as error:
+                notes += (f"{error}{NOT_USED}",)
+                continue
+            notes += faults
+            if half := half_an_ellipse(has):
+                notes += (
+                    f"{path}: of the ellipses' columns ({', '.join(ELLIPSE)}) it has only "
+                    f"{', '.join(half)}, which {'was' if len(half) == 1 else 'were'} not used.",
+                )
+            for name, row in found.items():
+                rows[name], unclear = agreed(rows.get(name, Row()), row)
+                if unclear:
+                    contradicted[path, unclear].append(name)
+        else:
+            notes += (
+                f"{path} has neither a column {PIXEL_SIZE!r} nor the ellipses' columns "
+                f"({', '.join(ELLIPSE)}) and was not used.",
+            )
+    notes += tuple(
+        f"{path} gives another {what} for {some(names)} than a table beside it. It was not used. "
+        "Correct one of the tables."
+        for (path, what), names in contradicted.items()
+    )
+    return rows, notes
+
+
+def unmatched(folder: Path, rows: Mapping[str, Row], frames: Iterable[Path]) -> tuple[str, ...]:
+    """A note on the names in the tables of ``folder`` that none of the frames has."""
+    names = {key_of(name) for path in frames for name in (path.name, stem_of(path))}
+    absent = sorted(rows.keys() - names - {""})
+    if not absent:
+        return ()
+    none = ", and nothing else" if len(absent) == len(rows) else ""
+    return (
+        f"The table in {folder} names {some(absent)}{none}: no such frame is there. The name in a "
+        "table must be that of the file, with or without its ending.",
+    )
+
+
+def submitted(folder: Path) -> tuple[dict[str, Row], tuple[str, ...], frozenset[Path]]:
+    """What the submissions to the HC18 challenge in a folder say, as :func:`read_folder_tables`,
+    and these."""
+    rows: dict[str, Row] = {}
+    notes: tuple[str, ...] = ()
+    tables: set[Path] = set()
+    for path in sorted(folder.iterdir()):
+        if not is_frame_table(path):
+            continue
+        with contextlib.suppress(InputError):  # then it is no submission
+            if columns_of(read_header(path, known_columns)).names >= {FILENAME, *SUBMISSION}:
+                found, faults = read_frame_table(path, (FILENAME, *SUBMISSION))
+                notes += faults
+                tables.add(path)
+                rows = {**rows, **{n: joined(rows.get(n, Row()), r) for n, r in found.items()}}
+    return rows, notes, frozenset(tables)
+
+
+def is_frame_table(path: Path) -> bool:
+    """Whether a file is a table, by its ending, or a text file by what it begins with."""
+    if path.name.startswith((".", "~$")):
+        return False
+    suffix = path.suffix.lower()
+    if suffix in TEXT_SUFFIXES:
+        return is_table(start_of(path, _SNIFFED_BYTES), known_columns)
+    return suffix in TABLE_SUFFIXES
+
+
+def _describes_frames(has: frozenset[str]) -> bool:
+    if FILENAME in has and has.issuperset(SUBMISSION):
+        return True
+    return PIXEL_SIZE in has or (FILENAME in has and not has.isdisjoint({*LABELS, SUBJECT}))
+
+
+def agreed(row: Row, more: Row) -> tuple[Row, str]:
+    """What two tables say about a frame, without what they say differently, and what that is."""
+    unclear = [
+        what for what, name in _COMPARED.items() if _differ(getattr(row, name), getattr(more, name))
+    ]
+    taken: dict[str, Any] = {_COMPARED[what]: None for what in unclear}
+    return replace(joined(row, more), **taken), " and ".join(unclear)
+
+
+def _differ(one: Calibration | float | str | None, other: object) -> bool:
+    """Whether two values contradict each other; a rounded number does not."""
+    if one is None or other is None:
+        return False
+    if isinstance(one, Calibration) and isinstance(other, Calibration):
+        return _differ(one.mm_per_px, other.mm_per_px)
+    if isinstance(one, float) and isinstance(other, float):
+        return abs(one - other) > _ROUNDED * abs(one)
+    return one != other
+
+
+def joined(row: Row, more: Row) -> Row:
+    """What two tables say about a frame; the second counts where both say it."""
+    ellipse_of = next((r for r in (more, row) if r.ellipse), more if more.ellipse_mm else row)
+    return Row(
+        calibration=more.calibration or row.calibration,
+        hc_mm=more.hc_mm or row.hc_mm,
+        ellipse=ellipse_of.ellipse,
+        size=more.size or row.size,
+        labels={**row.labels, **more.labels},
+        subject=more.subject or row.subject,
+        ellipse_mm=more.ellipse_mm or row.ellipse_mm,
+        axes=ellipse_of.axes,
+    )
+
+
+def last_part(name: str) -> str:
+    """The file's name in a path of any system."""
+    return re.split(r"[/\\]", name)[-1]
