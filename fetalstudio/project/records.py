@@ -105,6 +105,21 @@ class RemovalEffect:
     a model. The models stay, and with them what they learned."""
 
 
+PROPOSED_BY = "segmenter:"
+"""What the author of a proposal begins with; the name of the segmenter follows."""
+FOLLOWING = "+cohort"
+"""What the author of a proposal that follows the convention of its cohort ends in."""
+
+
+def author_in_words(author: str) -> str:
+    """An author as a person reads it: ``segmenter compact, drawn as the cohort``."""
+    if not author.startswith(PROPOSED_BY):
+        return author
+    segmenter = author.removeprefix(PROPOSED_BY)
+    how = ", drawn as the cohort" if segmenter.endswith(FOLLOWING) else ""
+    return f"segmenter {segmenter.removesuffix(FOLLOWING)}{how}"
+
+
 @dataclass(frozen=True, slots=True)
 class Annotation:
     """One revision of the ellipse on a frame; the newest revision counts."""

@@ -15,8 +15,13 @@ from PySide6.QtWidgets import (
 
 from fetalstudio.core.biometry import measure
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.engine.jobs.propose.request import PROPOSED_BY
-from fetalstudio.project.records import Annotation, Frame
+from fetalstudio.project.records import (
+    FOLLOWING,
+    PROPOSED_BY,
+    Annotation,
+    Frame,
+    author_in_words,
+)
 from fetalstudio.ui import theme
 from fetalstudio.ui.annotate.biometry_panel import BiometryPanel
 from fetalstudio.ui.annotate.calibration import CalibrationPanel
@@ -103,7 +108,9 @@ class AnnotationPanel(QWidget):
         state = held.state if held is not None else "none"
         self._say(theme.STATE_COLOURS[state], *_STATE_WORDS[state])
         # Always one line, so that the button below does not move.
-        self.by.setText(" " if held is None else _by(held))
+        self.by.setText(" " if held is None else f"by {_by(held)}")
+        if held is not None:
+            self.by.setToolTip(f"By {author_in_words(held.author)}{_sure(held)}")
         self.confirm.setEnabled(held is not None)
         self.confirm.setText("Next" if state == "final" else "Confirm, next")
 
@@ -159,7 +166,12 @@ def ellipse_style(annotation: Annotation | None) -> EllipseStyle:
 
 
 def _by(annotation: Annotation) -> str:
-    author = annotation.author.removeprefix(PROPOSED_BY)
-    if annotation.confidence is None:
-        return f"by {author}"
-    return f"by {author}, {certainty(annotation.confidence)}"
+    """Short, for one line of the panel."""
+    author = annotation.author
+    if author.startswith(PROPOSED_BY):
+        author = author.removeprefix(PROPOSED_BY).removesuffix(FOLLOWING)
+    return author + _sure(annotation)
+
+
+def _sure(annotation: Annotation) -> str:
+    return "" if annotation.confidence is None else f", {certainty(annotation.confidence)}"

@@ -43,7 +43,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.engine.cohort_conventions import DrawnFrame
 from fetalstudio.formats.pictures.picture_files import read_image
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import Annotation, Frame
+from fetalstudio.project.records import Annotation, Frame, author_in_words
 from fetalstudio.ui import theme
 from fetalstudio.ui.library.thumbnails import Thumbnails
 from fetalstudio.ui.worklist import certainty
@@ -231,7 +231,9 @@ class FrameModel(QStringListModel):
         if annotation is not None:
             held = annotation.confidence
             sure = "" if held is None else f", {certainty(held)}"
-            lines.append(f"Ellipse {annotation.state} by {annotation.author}{sure}")
+            lines.append(
+                f"Ellipse {annotation.state} by {author_in_words(annotation.author)}{sure}"
+            )
         return "\n".join(lines)
 
     def _changed(self, frame_id: str, role: int) -> None:

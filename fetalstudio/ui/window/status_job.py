@@ -62,9 +62,10 @@ class StatusJob(QWidget):
         parts = [f"{progress.done} of {progress.total}" if progress.total > 1 else ""]
         if progress.eta_s is not None:
             parts.append(f"{format_duration(progress.eta_s)} left")
-        known = self.title.text().lower().startswith(progress.note)
-        note = "" if known else progress.note
-        self.left.setText("  ·  ".join(part for part in (note, *parts) if part))
+        # The note comes last, as in the bars of the places: the numbers stay where they are.
+        if not self.title.text().lower().startswith(progress.note):
+            parts.append(progress.note)
+        self.left.setText("  ·  ".join(part for part in parts if part))
 
     def _ended(self, _handle: JobHandle[Any]) -> None:
         self._delay.stop()

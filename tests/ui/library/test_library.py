@@ -856,7 +856,9 @@ def test_names_are_neutral_and_doubtful_texts_are_asked_about(
     assert not any(frame.labels for frame in session.open.frames.all())
     (box,) = window.findChildren(QMessageBox)
     assert box.text() == "The label 'site' was left out."
-    assert box.informativeText().startswith("A value of 'site' looks like a person's name.")
+    assert box.informativeText().startswith(
+        "A value of 'site' looks like a person's name (Quaresma). "
+    )
     add = next(button for button in box.buttons() if button.text() == "Import it")
     with qtbot.waitSignal(session.frames_changed, timeout=60_000):
         qtbot.mouseClick(add, Qt.MouseButton.LeftButton)

@@ -117,7 +117,7 @@ def test_the_status_bar_moves_before_a_first_step_and_names_the_work_once(
     engine.job_progress.emit(handle, Progress(3, 8, 4.0, "measuring how heads are drawn"))
     assert status.bar.maximum() == 8 and status.left.text() == "3 of 8  ·  4 s left"
     engine.job_progress.emit(handle, Progress(3, 8, None, "reading"))
-    assert status.left.text() == "reading  ·  3 of 8"
+    assert status.left.text() == "3 of 8  ·  reading"
     engine.job_ended.emit(handle)
 
 
