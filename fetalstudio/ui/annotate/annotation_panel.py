@@ -27,6 +27,7 @@ from fetalstudio.ui.annotate.biometry_panel import BiometryPanel
 from fetalstudio.ui.annotate.calibration import CalibrationPanel
 from fetalstudio.ui.annotate.revision_list import RevisionList
 from fetalstudio.ui.canvas import EllipseStyle
+from fetalstudio.ui.common.allowing import allow
 from fetalstudio.ui.common.elided_label import ElidedLabel
 from fetalstudio.ui.worklist import certainty
 
@@ -111,13 +112,13 @@ class AnnotationPanel(QWidget):
         self.by.setText(" " if held is None else f"by {_by(held)}")
         if held is not None:
             self.by.setToolTip(f"By {author_in_words(held.author)}{_sure(held)}")
-        self.confirm.setEnabled(held is not None)
+        allow(self.confirm, "" if held is not None else "There is no ellipse on this frame yet.")
         self.confirm.setText("Next" if state == "final" else "Confirm, next")
 
     def show_unsaved(self) -> None:
         """Show that the ellipse on screen could not be saved. A notice shows the error itself."""
         self._say(theme.ERROR, "Not saved", "confirm to try again")
-        self.confirm.setEnabled(True)
+        allow(self.confirm)
 
     def _say(self, colour: str, word: str, meaning: str) -> None:
         self.state.setText(

@@ -132,6 +132,15 @@ class FrameModel(QStringListModel):
         found = Counter(map(self._states.__getitem__, self._scope))
         return {state: found[state] for state in STATES}
 
+    def counts_in(self, cohort: str | None) -> dict[State, int]:
+        """The number of frames of a cohort, or of all, in each state; a search changes nothing."""
+        found = Counter(
+            state
+            for frame, state in zip(self._frames, self._states, strict=True)
+            if cohort in (None, frame.cohort)
+        )
+        return {state: found[state] for state in STATES}
+
     def drawn(self) -> list[DrawnFrame]:
         """The frames of the chosen cohort, or of all, whose ellipse a person drew or confirmed."""
         return [

@@ -36,6 +36,7 @@ from fetalstudio.project.agreements import (
     write_disagreements,
 )
 from fetalstudio.ui import theme
+from fetalstudio.ui.common.allowing import allow
 from fetalstudio.ui.common.bland_altman import BlandAltmanPlot, DifferencePoint, Level
 from fetalstudio.ui.common.cohort_box import chosen_cohort, fill_cohorts
 from fetalstudio.ui.common.empty import EmptyState
@@ -246,8 +247,9 @@ class AgreementPage(QWidget):
         row = self.list.currentRow()
         kept = self.found[row].title if 0 <= row < len(self.found) else ""
         self.found = found
-        self.csv_button.setEnabled(bool(found))
-        self.adjudicate_button.setEnabled(any(not one.intra for one in found))
+        allow(self.csv_button, "" if found else "No frame was read twice.")
+        two = any(not one.intra for one in found)
+        allow(self.adjudicate_button, "" if two else "No frame was read by two observers.")
         self.list.clear()
         if not found:
             self._say(
