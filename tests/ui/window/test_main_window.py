@@ -406,6 +406,20 @@ def test_every_view_of_a_job_names_the_same_time_left(session: Session, qtbot: Q
     assert "1 h 2 min left" in status.left.text()
 
 
+def test_a_job_that_completes_what_it_has_shows_its_progress_after_a_cancel(
+    session: Session, qtbot: QtBot
+) -> None:
+    bar = JobBar()
+    qtbot.addWidget(bar)
+    handle = JobHandle(EngineClient(), 1, Echo.job)
+    bar.follow(handle)
+    qtbot.mouseClick(bar.cancel_button, Qt.MouseButton.LeftButton)
+    handle.progress.emit(Progress(5, 20, 9.0, "fine-tuning"))
+    assert bar.text() == "Stopping"
+    handle.progress.emit(Progress(2, 20, 9.0, "testing the best epoch", finishing=True))
+    assert bar.text() == "2 of 20 · 9 s left · testing the best epoch"
+
+
 def test_a_cold_start_is_lean_and_without_torch(tmp_path: Path) -> None:
     _, rss, heavy = _cold_start(tmp_path)
     assert heavy == "[]"
