@@ -290,7 +290,7 @@ class TrainPage(QWidget):
         if chosen is None or not self.resume_button.isEnabled():
             return
         self._submit(TrainRequest(self.session.open.path, resume=chosen))
-        self._listed = True
+        self._listed = False  # the list says how the run ended, until it goes on
         allow(self.resume_button, _RUNNING)
         self.title.setText(f"{self._runs[chosen].name}, resumed")
         self.verdict.show_verdict(None, "The verdict follows when the training ends.")
