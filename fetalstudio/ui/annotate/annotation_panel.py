@@ -118,6 +118,8 @@ class AnnotationPanel(QWidget):
     def show_unsaved(self) -> None:
         """Show that the ellipse on screen could not be saved. A notice shows the error itself."""
         self._say(theme.ERROR, "Not saved", "confirm to try again")
+        self.by.setText(" ")
+        self.confirm.setText("Confirm, next")
         allow(self.confirm)
 
     def _say(self, colour: str, word: str, meaning: str) -> None:

@@ -48,6 +48,10 @@ class ImportFlow(QObject):
 
     def ask_folder(self) -> None:
         """Ask for a folder, and import it."""
+        if self.session.project is None:
+            text = "Open or make a project first (File menu): frames are imported into it."
+            self.session.message.emit(text, "info")
+            return
         folder = QFileDialog.getExistingDirectory(
             self._window, "Import a folder of frames", str(self._import_from)
         )

@@ -55,7 +55,9 @@ class StatusJob(QWidget):
         self.cancel.setEnabled(True)
         self._delay.start()
 
-    def _progressed(self, _handle: JobHandle[Any], progress: Progress) -> None:
+    def _progressed(self, handle: JobHandle[Any], progress: Progress) -> None:
+        waiting = self._engine.waiting
+        self.title.setText(handle.job.title + (f" ({waiting} waiting)" if waiting else ""))
         # Until a first step is done, which may take long, the bar moves.
         self.bar.setRange(0, max(progress.total, 1) if progress.done else 0)
         self.bar.setValue(progress.done)
@@ -63,7 +65,7 @@ class StatusJob(QWidget):
         if progress.eta_s is not None:
             parts.append(f"{format_duration(progress.eta_s)} left")
         # The note comes last, as in the bars of the places: the numbers stay where they are.
-        if not self.title.text().lower().startswith(progress.note):
+        if not handle.job.title.lower().startswith(progress.note):
             parts.append(progress.note)
         self.left.setText("  ·  ".join(part for part in parts if part))
 

@@ -1142,6 +1142,7 @@ def test_what_a_full_disk_refuses_stays_on_screen_and_can_be_saved_later(
         assert failures.count() == 1
         assert page.session.undo_stack.count() == 0
         assert "Not saved" in page.panel.state.text()
+        assert page.panel.confirm.text() == "Confirm, next"
         key(page, Qt.Key.Key_Return)
         assert page.session.frame_id == frame_id
     assert page.canvas.ellipse() == drawn

@@ -66,6 +66,16 @@ def test_every_place_can_be_shown_without_a_project(
     assert window.rail.buttons["annotate"].waiting == 8
 
 
+def test_without_a_project_an_import_asks_for_one_before_it_asks_for_a_folder(
+    session: Session, window: MainWindow, monkeypatch: pytest.MonkeyPatch, qtbot: QtBot
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *a: asked.append(a) or "")
+    with qtbot.waitSignal(session.message) as said:
+        qtbot.mouseClick(window.library.import_button, Qt.MouseButton.LeftButton)
+    assert "make a project first" in said.args[0] and not asked
+
+
 def test_badges_say_what_waits(open_session: Session, window: MainWindow) -> None:
     badge = window.rail.buttons["annotate"]
     assert badge.waiting == 8
@@ -312,6 +322,22 @@ def test_a_project_of_a_newer_version_is_refused_with_a_way_on(
     box.close()
 
 
+def test_the_sample_project_is_not_offered_where_it_could_not_be_opened(
+    window: MainWindow,
+) -> None:
+    path = sample_project_path()
+    with Project.create(path) as elsewhere, elsewhere.lock():
+        window.start(None)
+        (box,) = window.findChildren(QMessageBox)
+    assert "another window" in box.informativeText()
+    assert {button.text() for button in box.buttons()} == {
+        "Open another ...",
+        "New project ...",
+        "Close",
+    }
+    box.close()
+
+
 def test_recent_projects_are_offered(
     open_session: Session, window: MainWindow, tmp_path: Path
 ) -> None:
@@ -404,6 +430,16 @@ def test_every_view_of_a_job_names_the_same_time_left(session: Session, qtbot: Q
     session.engine.job_progress.emit(handle, progress)
     assert "1 h 2 min left" in bar.text()
     assert "1 h 2 min left" in status.left.text()
+
+
+def test_the_status_bar_says_how_many_jobs_wait(
+    session: Session, window: MainWindow, qtbot: QtBot
+) -> None:
+    running = session.submit(ask("steps", 3000))
+    session.submit(ask("echo", 1))
+    qtbot.waitUntil(lambda: "(1 waiting)" in window.status_job.title.text(), timeout=30_000)
+    running.cancel()
+    qtbot.waitUntil(lambda: session.engine.running is None and not session.engine.waiting)
 
 
 def test_a_job_that_completes_what_it_has_shows_its_progress_after_a_cancel(
