@@ -67,7 +67,7 @@ class FilterBar(QWidget):
         row.addSpacing(theme.SPACE)
         self.cohort_box = QComboBox()
         self.cohort_box.addItem(ALL_COHORTS, None)
-        self.cohort_box.setMinimumWidth(96)
+        self.cohort_box.setMinimumWidth(112)
         self.cohort_box.setToolTip("Show the frames of one cohort")
         self.cohort_box.setAccessibleName("Cohort")
         row.addWidget(self.cohort_box)

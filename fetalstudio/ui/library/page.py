@@ -102,6 +102,7 @@ class LibraryPage(QWidget):
         words.setSpacing(2)
         words.addWidget(theme.style(QLabel("Library"), "title"))
         self.todo = theme.style(QLabel(), "dim")
+        self.todo.setWordWrap(True)
         words.addWidget(self.todo)
         self.convention = ConventionLine(self.session, self.model)
         words.addWidget(self.convention)
