@@ -21,7 +21,7 @@ from fetalstudio.core.convention import Offset
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
 from fetalstudio.core.screening import Verdict
-from fetalstudio.core.words import counted
+from fetalstudio.core.words import counted, percent
 from fetalstudio.project.records import Pair, ReviewState
 from fetalstudio.ui import theme
 from fetalstudio.ui.canvas import CanvasActions, FrameCanvas
@@ -272,7 +272,7 @@ class ReviewPage(QWidget):
         self.real_badge.setVisible(bool(pair.contains_real_pixels))
         share = pair.quality.get("real_share")
         self.real_badge.setToolTip(
-            f"{'A part' if share is None else f'{share:.0%}'} of the ultrasound is that of the "
+            f"{'A part' if share is None else percent(share)} of the ultrasound is that of the "
             "real frame: left out of exports unless asked for"
         )
         self.correction.show_pair(pair, self._verdict(pair))
