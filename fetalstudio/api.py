@@ -36,7 +36,7 @@ from fetalstudio.engine.process.local import run_job
 from fetalstudio.engine.process.threads import settle_threads
 from fetalstudio.formats.pictures.picture_files import check_size
 from fetalstudio.formats.privacy.redaction import Policy
-from fetalstudio.project.importers import ImportReport
+from fetalstudio.project.importing.importers import ImportReport
 from fetalstudio.project.project import Project
 
 if TYPE_CHECKING:

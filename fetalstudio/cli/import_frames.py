@@ -22,11 +22,11 @@ from fetalstudio.engine.jobs.plan_import.request import PlanRequest
 from fetalstudio.formats.privacy.redaction import POLICIES
 from fetalstudio.formats.reading.doubts import CLIP_CHOICES, Question
 from fetalstudio.formats.sources import AUTO, FORMATS
-from fetalstudio.project.choices_file import read_choices, write_choices
 from fetalstudio.project.frames import SET_SUBJECT
-from fetalstudio.project.import_choices import Choices
-from fetalstudio.project.import_plan import ImportPlan, PlannedFrame
-from fetalstudio.project.import_roles import Role
+from fetalstudio.project.importing.choices import Choices
+from fetalstudio.project.importing.choices_file import read_choices, write_choices
+from fetalstudio.project.importing.plan import ImportPlan, PlannedFrame
+from fetalstudio.project.importing.roles import Role
 from fetalstudio.project.project import Project
 from fetalstudio.project.staging import UnfinishedImport
 

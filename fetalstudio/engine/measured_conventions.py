@@ -34,7 +34,7 @@ from fetalstudio.engine.models.seen import Seen, seen_by, seen_by_outline
 from fetalstudio.engine.process.job import CancelCheck, Report
 from fetalstudio.engine.process.progress import Steps
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import Frame
+from fetalstudio.project.store.records import Frame
 
 if TYPE_CHECKING:
     from fetalstudio.segmentation.box_prompt import Box

@@ -22,10 +22,10 @@ from fetalstudio.engine.jobs.import_frames.request import ImportRequest
 from fetalstudio.engine.jobs.propose.request import ProposeResult
 from fetalstudio.engine.process.events import Failed
 from fetalstudio.engine.process.job import Request
-from fetalstudio.project.backups import Backup, restore
-from fetalstudio.project.importers import ImportReport
+from fetalstudio.project.importing.importers import ImportReport
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import Frame
+from fetalstudio.project.store.backups import Backup, restore
+from fetalstudio.project.store.records import Frame
 from fetalstudio.resources import samples_dir, user_data_dir, wide_samples_dir
 from fetalstudio.ui.job_runner import Engine, JobHandle
 from fetalstudio.ui.settings import Settings

@@ -51,7 +51,7 @@ from fetalstudio.formats.dicom.file import read_frame, read_header
 from fetalstudio.formats.reading.doubts import Question, checked_answer
 from fetalstudio.formats.reading.frame_reading import read_content
 from fetalstudio.formats.sources import read_source
-from fetalstudio.project.importers import import_frames
+from fetalstudio.project.importing.importers import import_frames
 from fetalstudio.project.project import Project
 from tests.formats.chosen import frames_of
 from tests.formats.dicom_files import dataset, region, save, speckle, write

@@ -29,10 +29,10 @@ from fetalstudio.formats.privacy.redaction import (
 )
 from fetalstudio.formats.reading.frame_reading import read_shown
 from fetalstudio.formats.sources import read_source
-from fetalstudio.project.import_planner import Planner, plan_import
-from fetalstudio.project.importers import import_frames
-from fetalstudio.project.pixels import picture_id
+from fetalstudio.project.importing.importers import import_frames
+from fetalstudio.project.importing.planner import Planner, plan_import
 from fetalstudio.project.project import Project
+from fetalstudio.project.store.pixels import picture_id
 from fetalstudio.resources import samples_dir, user_config_dir
 from tests.formats.dicom_files import region, write
 from tests.formats.scanner_screens import MadeScreen, left_of_text, screen

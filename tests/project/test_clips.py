@@ -13,11 +13,11 @@ from fetalstudio.formats.privacy.redaction import Redactor
 from fetalstudio.formats.reading.doubts import LEAVE_OUT, Question
 from fetalstudio.formats.reading.frame_reading import read_shown
 from fetalstudio.formats.reading.frame_records import FrameRecord
-from fetalstudio.project.choices_file import read_choices, write_choices
-from fetalstudio.project.import_choices import Choices
-from fetalstudio.project.import_plan import ImportPlan
-from fetalstudio.project.import_planner import Planner, plan_import
-from fetalstudio.project.importers import import_frames
+from fetalstudio.project.importing.choices import Choices
+from fetalstudio.project.importing.choices_file import read_choices, write_choices
+from fetalstudio.project.importing.importers import import_frames
+from fetalstudio.project.importing.plan import ImportPlan
+from fetalstudio.project.importing.planner import Planner, plan_import
 from fetalstudio.project.project import Project
 from tests.formats.dicom_files import speckle, write
 

@@ -10,7 +10,7 @@ import pytest
 from fetalstudio.cli.main import main
 from fetalstudio.formats.pictures.picture_files import write_png
 from fetalstudio.formats.privacy.identifiers import looks_like
-from fetalstudio.project.importers import import_frames
+from fetalstudio.project.importing.importers import import_frames
 from fetalstudio.project.project import Project
 from tests.project.kinds import Picture
 

@@ -21,8 +21,8 @@ from fetalstudio.core.errors import InputError
 from fetalstudio.formats.pictures.picture_files import encode_png, write_png
 from fetalstudio.formats.sources import read_source
 from fetalstudio.formats.writing.pair_files import PairFiles, PairRecord
-from fetalstudio.project.import_choices import Choices
-from fetalstudio.project.importers import ImportReport
+from fetalstudio.project.importing.choices import Choices
+from fetalstudio.project.importing.importers import ImportReport
 from fetalstudio.project.project import Project
 from tests.named import import_named, keys
 from tests.project.kinds import Picture

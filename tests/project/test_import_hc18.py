@@ -13,8 +13,8 @@ import pytest
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.formats.pictures.picture_files import read_image, write_png
-from fetalstudio.project.import_choices import Choices
-from fetalstudio.project.importers import import_frames
+from fetalstudio.project.importing.choices import Choices
+from fetalstudio.project.importing.importers import import_frames
 from fetalstudio.project.project import Project
 from tests.named import keys
 from tests.progress import Watched

@@ -9,11 +9,11 @@ import pytest
 
 from fetalstudio.core.name_patterns import NamePattern
 from fetalstudio.formats.pictures.picture_files import write_png
-from fetalstudio.project.importers import import_frames
+from fetalstudio.project.importing.importers import import_frames
 from fetalstudio.project.patients import is_key
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import Frame
 from fetalstudio.project.regrouping import Regrouper
+from fetalstudio.project.store.records import Frame
 from tests.formats.dicom_files import speckle
 from tests.formats.dicom_files import write as write_dicom
 from tests.project.kinds import Picture

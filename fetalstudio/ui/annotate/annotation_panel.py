@@ -16,7 +16,7 @@ from PySide6.QtWidgets import (
 from fetalstudio.core.biometry import measure
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.engine.jobs.propose.request import PROPOSED_BY
-from fetalstudio.project.records import Annotation, Frame
+from fetalstudio.project.store.records import Annotation, Frame
 from fetalstudio.ui import theme
 from fetalstudio.ui.annotate.biometry_panel import BiometryPanel
 from fetalstudio.ui.annotate.calibration import CalibrationPanel

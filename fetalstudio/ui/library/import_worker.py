@@ -15,8 +15,8 @@ from fetalstudio.core.errors import UserError
 from fetalstudio.core.progress import Stopped
 from fetalstudio.engine.process.events import Event, Progress
 from fetalstudio.engine.process.progress import Steps
-from fetalstudio.project.import_choices import Choices
-from fetalstudio.project.import_planner import Planner
+from fetalstudio.project.importing.choices import Choices
+from fetalstudio.project.importing.planner import Planner
 from fetalstudio.project.project import Project
 from fetalstudio.ui.job_runner import Work
 

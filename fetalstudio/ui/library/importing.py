@@ -20,8 +20,8 @@ from fetalstudio.formats.pictures.picture_files import is_picture
 from fetalstudio.formats.privacy.redaction import Layout, remember
 from fetalstudio.formats.privacy.screen_samples import ScreenSample
 from fetalstudio.formats.tables.table_files import TABLE_SUFFIXES
-from fetalstudio.project.import_plan import ImportPlan
-from fetalstudio.project.importers import ImportReport
+from fetalstudio.project.importing.importers import ImportReport
+from fetalstudio.project.importing.plan import ImportPlan
 from fetalstudio.ui.commands import ImportFrames
 from fetalstudio.ui.common.text_dialog import TextDialog
 from fetalstudio.ui.library.import_dialog import ImportDialog

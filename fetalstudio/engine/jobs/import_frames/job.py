@@ -6,7 +6,7 @@ from fetalstudio.engine.clips import sharpest_finder
 from fetalstudio.engine.jobs.import_frames.request import ImportRequest
 from fetalstudio.engine.process.job import CancelCheck, Report
 from fetalstudio.engine.process.progress import Steps
-from fetalstudio.project.importers import ImportReport, import_frames
+from fetalstudio.project.importing.importers import ImportReport, import_frames
 from fetalstudio.project.project import Project
 
 

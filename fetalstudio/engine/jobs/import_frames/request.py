@@ -10,8 +10,8 @@ from typing import ClassVar
 from fetalstudio.engine.process.job import Job
 from fetalstudio.formats.privacy.redaction import Policy
 from fetalstudio.formats.sources import AUTO
-from fetalstudio.project.import_choices import NO_CHOICES, Choices
-from fetalstudio.project.importers import AUTHOR, ImportReport
+from fetalstudio.project.importing.choices import NO_CHOICES, Choices
+from fetalstudio.project.importing.importers import AUTHOR, ImportReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,6 @@ class ImportRequest:
     """What a person decided about what is in doubt."""
     seen: Mapping[str, str | None] | None = None
     """The pictures of the plan that a person has seen, as
-    :attr:`~fetalstudio.project.import_plan.ImportPlan.pictures` names them."""
+    :attr:`~fetalstudio.project.importing.plan.ImportPlan.pictures` names them."""
     author: str = AUTHOR
     """Who imports, for the log of amendments."""

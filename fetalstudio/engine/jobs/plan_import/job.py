@@ -6,8 +6,8 @@ from fetalstudio.engine.clips import sharpest_finder
 from fetalstudio.engine.jobs.plan_import.request import PlanRequest
 from fetalstudio.engine.process.job import CancelCheck, Report
 from fetalstudio.engine.process.progress import Steps
-from fetalstudio.project.import_plan import ImportPlan
-from fetalstudio.project.import_planner import plan_import
+from fetalstudio.project.importing.plan import ImportPlan
+from fetalstudio.project.importing.planner import plan_import
 from fetalstudio.project.project import Project
 
 

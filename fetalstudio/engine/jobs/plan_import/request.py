@@ -9,8 +9,8 @@ from typing import ClassVar
 from fetalstudio.engine.process.job import Job
 from fetalstudio.formats.privacy.redaction import Policy
 from fetalstudio.formats.sources import AUTO
-from fetalstudio.project.import_choices import NO_CHOICES, Choices
-from fetalstudio.project.import_plan import ImportPlan
+from fetalstudio.project.importing.choices import NO_CHOICES, Choices
+from fetalstudio.project.importing.plan import ImportPlan
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Plans an import: see :mod:`fetalstudio.project.import_plan`."""
+"""Plans an import: see :mod:`fetalstudio.project.importing.plan`."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from fetalstudio.formats.reading.doubts import MIDDLE, SHARPEST, Answers, Questi
 from fetalstudio.formats.reading.frame_records import FrameRecord
 from fetalstudio.formats.reading.table_ellipses import with_axes_doubts
 from fetalstudio.formats.sources import AUTO, read_source
-from fetalstudio.project.deidentifying import doubtful_labels, stored_cohort
-from fetalstudio.project.import_choices import NO_CHOICES, Choices, check_named, with_frames
-from fetalstudio.project.import_comparisons import compared, with_single_structures
-from fetalstudio.project.import_plan import ImportPlan, PlannedFrame
-from fetalstudio.project.import_reading import Wanted, planned_frame, read_ahead
-from fetalstudio.project.import_roles import PlannedFile, Role, other_files
+from fetalstudio.project.importing.choices import NO_CHOICES, Choices, check_named, with_frames
+from fetalstudio.project.importing.comparisons import compared, with_single_structures
+from fetalstudio.project.importing.deidentifying import doubtful_labels, stored_cohort
+from fetalstudio.project.importing.plan import ImportPlan, PlannedFrame
+from fetalstudio.project.importing.reading import Wanted, planned_frame, read_ahead
+from fetalstudio.project.importing.roles import PlannedFile, Role, other_files
 from fetalstudio.project.patients import Keys
 from fetalstudio.project.project import DATABASE, Project
 from fetalstudio.project.staging import Staging
@@ -45,8 +45,8 @@ def plan_import(
     """Read a folder (or one image) in a format of :mod:`fetalstudio.formats.sources`, and say what
     an import of it would do under these choices. Nothing is stored.
 
-    The options are those of :func:`fetalstudio.project.importers.import_frames`. Raises as
-    :class:`Planner` and :meth:`Planner.plan`.
+    The options are those of :func:`fetalstudio.project.importing.importers.import_frames`. Raises
+    as :class:`Planner` and :meth:`Planner.plan`.
     """
     planner = Planner(
         project,
@@ -84,9 +84,10 @@ class Planner:
         has the ellipse. ``sharpest`` looks for the best
         frame of a clip, where that is chosen.
 
-        The options are those of :func:`fetalstudio.project.importers.import_frames`. Raises
-        :class:`InputError` for a source without an image, for the store of a project, or where the
-        secret of the patients' keys is on another computer, and :class:`Stopped` if asked to.
+        The options are those of :func:`fetalstudio.project.importing.importers.import_frames`.
+        Raises :class:`InputError` for a source without an image, for the store of a project, or
+        where the secret of the patients' keys is on another computer, and :class:`Stopped` if asked
+        to.
         """
         _check_not_a_store(source)
         found = read_source(source, format, head_label, files, progress)

@@ -22,17 +22,17 @@ from fetalstudio.formats.privacy.subjects import video_of
 from fetalstudio.formats.reading.doubts import Question
 from fetalstudio.formats.sources import AUTO
 from fetalstudio.formats.tables.frame_rows import some
-from fetalstudio.project.deidentifying import is_public_name, stored_pair_names
 from fetalstudio.project.frames import REMOVE_FRAMES, Logged
-from fetalstudio.project.import_choices import NO_CHOICES, Choices, with_frames
-from fetalstudio.project.import_comparisons import is_synthetic_frame
-from fetalstudio.project.import_plan import ImportPlan, PlannedFrame
-from fetalstudio.project.import_planner import Planner, Sharpest
+from fetalstudio.project.importing.choices import NO_CHOICES, Choices, with_frames
+from fetalstudio.project.importing.comparisons import is_synthetic_frame
+from fetalstudio.project.importing.deidentifying import is_public_name, stored_pair_names
+from fetalstudio.project.importing.plan import ImportPlan, PlannedFrame
+from fetalstudio.project.importing.planner import Planner, Sharpest
 from fetalstudio.project.pairs import SameAsRealError
 from fetalstudio.project.patients import Keys
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import AnnotationState, Frame
 from fetalstudio.project.staging import Staging
+from fetalstudio.project.store.records import AnnotationState, Frame
 
 AUTHOR = "import"
 """Who made the annotations that came with the frames."""
