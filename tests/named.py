@@ -7,12 +7,16 @@ from typing import Any
 
 from fetalstudio.project.importing import importers
 from fetalstudio.project.importing.importers import ImportReport
+from fetalstudio.project.importing.options import ImportOptions
 from fetalstudio.project.project import Project
 
 
-def import_named(project: Project, source: Path, **options: Any) -> ImportReport:
+def import_named(
+    project: Project, source: Path, *, keep_labels: tuple[str, ...] = (), **others: Any
+) -> ImportReport:
     """As :func:`fetalstudio.project.importing.importers.import_frames`."""
-    return importers.import_frames(project, source, keep_names=True, **options)
+    options = ImportOptions(keep_names=True, keep_labels=keep_labels)
+    return importers.import_frames(project, source, options=options, **others)
 
 
 def keys(project: Project, *patients: str) -> list[str]:

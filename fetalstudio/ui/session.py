@@ -23,6 +23,7 @@ from fetalstudio.engine.jobs.propose.request import ProposeResult
 from fetalstudio.engine.process.events import Failed
 from fetalstudio.engine.process.job import Request
 from fetalstudio.project.importing.importers import ImportReport
+from fetalstudio.project.importing.options import ImportOptions
 from fetalstudio.project.project import Project
 from fetalstudio.project.store.backups import Backup, restore
 from fetalstudio.project.store.records import Frame
@@ -208,9 +209,12 @@ class Session(QObject):
         come back.
         """
         cohorts = [
-            ImportRequest(path, samples_dir(), "hc18", SAMPLE_COHORT),
+            ImportRequest(path, samples_dir(), SAMPLE_COHORT, options=ImportOptions(format="hc18")),
             ImportRequest(
-                path, wide_samples_dir(), "huggingface", WIDE_SAMPLE_COHORT, keep_names=True
+                path,
+                wide_samples_dir(),
+                WIDE_SAMPLE_COHORT,
+                options=ImportOptions(format="huggingface", keep_names=True),
             ),
         ]
         made = len(self.open.amendments.all()) if self.is_open(path) else len(cohorts)

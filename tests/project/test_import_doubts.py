@@ -92,7 +92,7 @@ def test_several_structures_are_taken_where_the_head_is_stated(
     assert "--mask-value" in several and "imported without an ellipse" in several
     assert len(single) == 2 and all("other masks show several" in p for p in single)
     with Project.create(tmp_path / "second") as second:
-        report = import_named(second, source, mask_value="2")
+        report = import_named(second, source, choices=Choices.of([("head", "2", ())]))
         (problem,) = report.problems
         assert "other_mask.png: it holds nothing of the value 2, but 1" in problem
         found = ellipses_of(second)

@@ -10,6 +10,7 @@ import pytest
 from fetalstudio.core.name_patterns import NamePattern
 from fetalstudio.formats.pictures.picture_files import write_png
 from fetalstudio.project.importing.importers import import_frames
+from fetalstudio.project.importing.options import ImportOptions
 from fetalstudio.project.patients import is_key
 from fetalstudio.project.project import Project
 from fetalstudio.project.regrouping import Regrouper
@@ -113,7 +114,7 @@ def test_an_import_knows_which_frames_are_of_one_video(project: Project, tmp_pat
     for number in (1, 2):
         write_png(source / f"clip 7_{number:03d}.png", speckle(seed=number + 20)[0], None)
     write_png(source / "alone.png", speckle(seed=30)[0], None)
-    report = import_frames(project, source, frames="all", redact="none")
+    report = import_frames(project, source, options=ImportOptions(frames="all", redact="none"))
     assert report.frames == 6
     videos = Counter(project.frames.videos().values())
     assert sorted(videos.values()) == [2, 3]

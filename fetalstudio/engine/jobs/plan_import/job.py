@@ -18,10 +18,7 @@ def run(request: PlanRequest, report: Report, cancelled: CancelCheck) -> ImportP
             project,
             request.source,
             request.choices,
-            format=request.format,
-            frames=request.frames,
-            head_label=request.head_label,
-            redact=request.redact,
+            request.options,
             sharpest=sharpest_finder(report, cancelled),
             progress=Steps(None, report, cancelled, "looking at files"),
         )
