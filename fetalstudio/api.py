@@ -36,7 +36,10 @@ from fetalstudio.engine.process.local import run_job
 from fetalstudio.engine.process.threads import settle_threads
 from fetalstudio.formats.pictures.picture_files import check_size
 from fetalstudio.formats.privacy.redaction import Policy
-from fetalstudio.project.importers import ImportReport
+from fetalstudio.formats.reading.doubts import Question
+from fetalstudio.project.importing.choices import Choices
+from fetalstudio.project.importing.importers import ImportReport
+from fetalstudio.project.importing.options import ImportOptions
 from fetalstudio.project.project import Project
 
 if TYPE_CHECKING:
@@ -219,15 +222,14 @@ def import_frames(
 
     Raises :class:`InputError` for a folder that holds no frame.
     """
+    head = [] if mask_value is None else [(Question.HEAD, mask_value, ())]
     request = ImportRequest(
         project.path,
         Path(source),
-        cohort=cohort,
-        mask_value=mask_value,
-        keep_names=keep_names,
-        keep_labels=tuple(keep_labels),
-        frames=frames,
-        redact=redact,
+        choices=Choices.of(head, cohort=cohort),
+        options=ImportOptions(
+            frames=frames, redact=redact, keep_names=keep_names, keep_labels=tuple(keep_labels)
+        ),
     )
     return _run(request, progress)
 

@@ -96,7 +96,7 @@ def samples() -> Path:
 
 @pytest.fixture(scope="session")
 def _imported_samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from fetalstudio.project.importers import import_frames
+    from fetalstudio.project.importing.importers import import_frames
     from fetalstudio.project.project import Project
 
     path = tmp_path_factory.mktemp("samples") / "project"

@@ -20,9 +20,9 @@ from fetalstudio.engine.jobs.train.request import TrainRequest, TrainResult
 from fetalstudio.engine.pictures import Curve, curves, montage, overlay, stack
 from fetalstudio.formats.files import atomic_path
 from fetalstudio.formats.pictures.picture_files import FIGURE_NOTE, write_png
-from fetalstudio.project.importers import AUTHOR
+from fetalstudio.project.importing.importers import AUTHOR
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import PROPOSED_BY
+from fetalstudio.project.store.records import PROPOSED_BY
 from fetalstudio.resources import samples_dir
 
 PAIRS = 16

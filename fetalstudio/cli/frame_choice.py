@@ -9,7 +9,7 @@ from fnmatch import fnmatch
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.words import quoted
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import Frame
+from fetalstudio.project.store.records import Frame
 
 
 def choice_options(parser: argparse.ArgumentParser) -> None:

@@ -22,9 +22,9 @@ from fetalstudio.formats.privacy.identifiers import looks_like
 from fetalstudio.formats.tables.frame_rows import some
 from fetalstudio.project.calibrating import from_number, from_table, removal
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import Amendment
 from fetalstudio.project.regrouping import Regrouper
 from fetalstudio.project.removal import removal_effect, sentences, subject_effect
+from fetalstudio.project.store.records import Amendment
 
 DESCRIPTION = (
     "Lists the real frames of a project and amends them. Every amendment is kept in a log and can "

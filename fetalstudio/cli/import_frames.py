@@ -22,11 +22,12 @@ from fetalstudio.engine.jobs.plan_import.request import PlanRequest
 from fetalstudio.formats.privacy.redaction import POLICIES
 from fetalstudio.formats.reading.doubts import CLIP_CHOICES, Question
 from fetalstudio.formats.sources import AUTO, FORMATS
-from fetalstudio.project.choices_file import read_choices, write_choices
 from fetalstudio.project.frames import SET_SUBJECT
-from fetalstudio.project.import_choices import Choices
-from fetalstudio.project.import_plan import ImportPlan, PlannedFrame
-from fetalstudio.project.import_roles import Role
+from fetalstudio.project.importing.choices import Choices
+from fetalstudio.project.importing.choices_file import read_choices, write_choices
+from fetalstudio.project.importing.options import ImportOptions
+from fetalstudio.project.importing.plan import ImportPlan, PlannedFrame
+from fetalstudio.project.importing.roles import Role
 from fetalstudio.project.project import Project
 from fetalstudio.project.staging import UnfinishedImport
 
@@ -124,20 +125,22 @@ def run(options: argparse.Namespace, console: Console) -> None:
     if options.source is None:
         raise InputError("SOURCE is missing. State the folder or the file to import.")
     choices = _choices(options)
-    frames = options.frames if options.every is None else f"every {options.every}"
+    how = ImportOptions(
+        options.format,
+        options.frames if options.every is None else f"every {options.every}",
+        options.head_label,
+        options.redact,
+        keep_names=options.keep_names,
+        keep_labels=tuple(options.keep_labels),
+    )
     if options.dry_run:
-        request = PlanRequest(
-            options.project,
-            options.source,
-            choices,
-            options.format,
-            frames,
-            options.head_label,
-            options.redact,
-        )
-        _show(console.run(request), options, console)
+        planned = PlanRequest(options.project, options.source, choices, how)
+        _show(console.run(planned), options, console)
     else:
-        _import(options, choices, frames, console)
+        request = ImportRequest(
+            options.project, options.source, choices=choices, options=how, author="command line"
+        )
+        _import(request, console)
 
 
 def _discard(options: argparse.Namespace, console: Console) -> None:
@@ -169,28 +172,14 @@ def _choices(options: argparse.Namespace) -> Choices:
     return stored.joined(Choices.of(answers, cohort=options.cohort))
 
 
-def _import(
-    options: argparse.Namespace, choices: Choices, frames: str | None, console: Console
-) -> None:
-    request = ImportRequest(
-        options.project,
-        options.source,
-        options.format,
-        keep_names=options.keep_names,
-        keep_labels=tuple(options.keep_labels),
-        frames=frames,
-        redact=options.redact,
-        head_label=options.head_label,
-        choices=choices,
-        author="command line",
-    )
+def _import(request: ImportRequest, console: Console) -> None:
     try:
         result = console.run(request)
     except Stopped as stopped:
         if isinstance(stopped.result, UnfinishedImport):
             console.say(
                 f"Nothing was imported. {stopped.result} were read: the same command goes on from "
-                f"there. To delete them: fetalstudio import {quoted(options.project)} --discard"
+                f"there. To delete them: fetalstudio import {quoted(request.project)} --discard"
             )
         raise
     for problem in result.problems:
@@ -219,7 +208,7 @@ def _import(
     warnings = len(result.problems) + len(result.doubtful_labels)
     text += f" Warnings: {warnings}.{_left(result.in_doubt)}"
     if result.amendment is not None:
-        undo = f"fetalstudio frames {quoted(options.project)} undo {result.amendment}"
+        undo = f"fetalstudio frames {quoted(request.project)} undo {result.amendment}"
         text += f" To take the import back: {undo}"
     console.result(result, text)
 

@@ -7,7 +7,7 @@ import unicodedata
 from pathlib import Path
 
 from fetalstudio.core.names import visible_key
-from fetalstudio.project.backups import DATABASE
+from fetalstudio.project.store.backups import DATABASE
 
 _OWN_FOLDERS = ("frames", "models")
 

@@ -7,7 +7,7 @@ import argparse
 from fetalstudio.cli.console import Console
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.words import counted
-from fetalstudio.project.backups import Backup, all_backups, choose, restore
+from fetalstudio.project.store.backups import Backup, all_backups, choose, restore
 
 
 def options(parser: argparse.ArgumentParser) -> None:

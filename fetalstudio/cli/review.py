@@ -8,7 +8,7 @@ from collections import Counter
 from fetalstudio.cli.console import Console
 from fetalstudio.core.screening import PairFilter
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import ReviewState
+from fetalstudio.project.store.records import ReviewState
 
 
 def options(parser: argparse.ArgumentParser) -> None:

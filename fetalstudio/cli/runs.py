@@ -12,7 +12,7 @@ from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.train.data import select_training_data
 from fetalstudio.engine.resumable import can_resume
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import Run
+from fetalstudio.project.store.records import Run
 
 DESCRIPTION = (
     "Lists the trainings of a project, the newest first: fine-tunings (train), adaptations of a "

@@ -8,8 +8,8 @@ from pathlib import Path
 from fetalstudio.cli.console import Console
 from fetalstudio.core.errors import InputError
 from fetalstudio.engine.jobs.shareable.request import ShareableRequest
+from fetalstudio.project.exporting.sharing import plan_sharing
 from fetalstudio.project.project import Project
-from fetalstudio.project.sharing import plan_sharing
 
 DESCRIPTION = (
     "Gives frames neutral names and subjects keys, renames cohorts that may name a patient, leaves "

@@ -11,7 +11,7 @@ from fetalstudio.engine.process.progress import Steps
 from fetalstudio.formats.privacy.redaction import Redactor
 from fetalstudio.formats.reading.frame_reading import read_shown
 from fetalstudio.formats.reading.frame_records import FrameRecord
-from fetalstudio.project.import_planner import Sharpest
+from fetalstudio.project.importing.planner import Sharpest
 
 _SPREAD, _AROUND = 24, 8
 """Frames that are looked at: evenly among all, and then around the best of them."""

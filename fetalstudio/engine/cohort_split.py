@@ -14,7 +14,7 @@ from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.splits import Part, is_among, split_subjects
 from fetalstudio.engine.models.seen import MakersSeen, Seen
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import Frame, Pair
+from fetalstudio.project.store.records import Frame, Pair
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import Run
+from fetalstudio.project.store.records import Run
 
 
 def comparisons(project: Project, subjects: Iterable[str]) -> int:

@@ -21,10 +21,10 @@ from fetalstudio.engine.resumable import state_file
 from fetalstudio.formats.files import read_bounded, sha256_of
 from fetalstudio.formats.manifest import MANIFEST, remove_listed
 from fetalstudio.formats.writing.export_folders import PROVENANCE
-from fetalstudio.project.export_places import drop_places, export_places
+from fetalstudio.project.exporting.places import drop_places, export_places
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import Frame, ModelRecord, RemovalEffect, Run
 from fetalstudio.project.removal import removal_effect, uses
+from fetalstudio.project.store.records import Frame, ModelRecord, RemovalEffect, Run
 
 _NAMED = 6
 """How many names of a longer list are shown."""

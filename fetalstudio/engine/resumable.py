@@ -18,7 +18,7 @@ from fetalstudio.core.progress import Stopped
 from fetalstudio.engine.models.catalogue import list_models
 from fetalstudio.formats.model_card import Kind
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import Run, RunState
+from fetalstudio.project.store.records import Run, RunState
 
 _MAKES: Mapping[str, Kind | None] = {
     "train": "segmenter",

@@ -24,7 +24,7 @@ from fetalstudio.core.statistics import FEW_SUBJECTS
 from fetalstudio.core.words import counted
 from fetalstudio.formats.tables.table_files import write_table
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import Frame, Reading
+from fetalstudio.project.store.records import Frame, Reading
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,10 +23,10 @@ from fetalstudio.core.words import counted, quoted
 from fetalstudio.project.frames import Frames, read_revision
 from fetalstudio.project.pairs import Pairs
 from fetalstudio.project.parts import Parts
-from fetalstudio.project.records import Amendment, Frame, FrameRevision
-from fetalstudio.project.rows import moment, optional, text, whole
-from fetalstudio.project.schema import AMENDED_TABLES
-from fetalstudio.project.storage import Storage, now
+from fetalstudio.project.store.records import Amendment, Frame, FrameRevision
+from fetalstudio.project.store.rows import moment, optional, text, whole
+from fetalstudio.project.store.schema import AMENDED_TABLES
+from fetalstudio.project.store.storage import Storage, now
 
 _NOTHING: Mapping[str, Mapping[str, Any]] = {
     "calibrations": dict.fromkeys(("mm_per_px_x", "mm_per_px_y", "source")),

@@ -11,8 +11,8 @@ from typing import get_args
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
 from fetalstudio.project.frames import Frames, Logged
-from fetalstudio.project.records import Annotation, AnnotationState
-from fetalstudio.project.rows import (
+from fetalstudio.project.store.records import Annotation, AnnotationState
+from fetalstudio.project.store.rows import (
     SOUND_LENGTH,
     SOUND_MOMENT,
     SOUND_SHARE,
@@ -29,7 +29,7 @@ from fetalstudio.project.rows import (
     whole,
     word,
 )
-from fetalstudio.project.storage import Storage, ellipse_columns, now
+from fetalstudio.project.store.storage import Storage, ellipse_columns, now
 
 _TABLES = ("annotations", "frames", "frame_revisions")
 _STATES: tuple[AnnotationState, ...] = get_args(AnnotationState)

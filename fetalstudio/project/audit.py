@@ -15,9 +15,9 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.formats.tables.table_files import write_table
 from fetalstudio.project.amendments import Amendments
 from fetalstudio.project.readings import Readings
-from fetalstudio.project.records import SYNTHESIZER, FrameRevision, author_in_words
-from fetalstudio.project.rows import ellipse_of, frame_id_of, moment, text, whole
-from fetalstudio.project.storage import Storage
+from fetalstudio.project.store.records import SYNTHESIZER, FrameRevision, author_in_words
+from fetalstudio.project.store.rows import ellipse_of, frame_id_of, moment, text, whole
+from fetalstudio.project.store.storage import Storage
 
 NOT_RECORDED = ""
 """The author of what the project keeps no author of: a calibration or a label that was set in the

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fetalstudio.core.errors import UserError
-from fetalstudio.project.locks import Lock
-from fetalstudio.project.records import Batch, BatchItem
-from fetalstudio.project.rows import (
+from fetalstudio.project.store.locks import Lock
+from fetalstudio.project.store.records import Batch, BatchItem
+from fetalstudio.project.store.rows import (
     calibration_of,
     drawn_ellipse,
     ellipse_of,
@@ -22,7 +22,7 @@ from fetalstudio.project.rows import (
     text,
     whole,
 )
-from fetalstudio.project.storage import Storage, ellipse_columns, now, to_json
+from fetalstudio.project.store.storage import Storage, ellipse_columns, now, to_json
 
 _BATCHES = """SELECT batches.*,
         (SELECT count(*) FROM current_batch_items WHERE batch_id = id) AS wanted,

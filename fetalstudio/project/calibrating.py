@@ -12,7 +12,7 @@ from fetalstudio.core.errors import InputError
 from fetalstudio.formats.pictures.picture_files import stem_of
 from fetalstudio.formats.tables.frame_rows import some
 from fetalstudio.formats.tables.frame_tables import key_of, read_frame_table
-from fetalstudio.project.records import Frame
+from fetalstudio.project.store.records import Frame
 
 
 @dataclass(frozen=True, slots=True)

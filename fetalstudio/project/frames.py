@@ -21,10 +21,11 @@ from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.names import checked_key
 from fetalstudio.core.progress import NO_PROGRESS, Progress, followed
-from fetalstudio.project.pixels import NOTES, Kind, Pixels, picture_id
 from fetalstudio.project.purging import delete_rows
-from fetalstudio.project.records import Frame, FrameRevision
-from fetalstudio.project.rows import (
+from fetalstudio.project.staging import Staging
+from fetalstudio.project.store.pixels import NOTES, Kind, Pixels, picture_id
+from fetalstudio.project.store.records import Frame, FrameRevision
+from fetalstudio.project.store.rows import (
     DAMAGE,
     SOUND_TEXT,
     SOUND_WHOLE,
@@ -36,8 +37,7 @@ from fetalstudio.project.rows import (
     whole,
     word,
 )
-from fetalstudio.project.staging import Staging
-from fetalstudio.project.storage import Storage, now
+from fetalstudio.project.store.storage import Storage, now
 
 Logged = Callable[[], int]
 """Gives the number of the amendment that a change belongs to; it is logged with the first one."""

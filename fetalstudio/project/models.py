@@ -11,9 +11,9 @@ from typing import Any, Literal, get_args
 
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.formats.files import is_inside
-from fetalstudio.project.records import ModelRecord
-from fetalstudio.project.rows import mapping, optional, path_inside, text, whole, word
-from fetalstudio.project.storage import Storage, now, to_json
+from fetalstudio.project.store.records import ModelRecord
+from fetalstudio.project.store.rows import mapping, optional, path_inside, text, whole, word
+from fetalstudio.project.store.storage import Storage, now, to_json
 
 ModelKind = Literal["synthesizer", "segmenter"]
 

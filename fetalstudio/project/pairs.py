@@ -12,9 +12,16 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
 from fetalstudio.formats.pictures.synthetic_notes import SyntheticNote
 from fetalstudio.project.frames import REMOVE_FRAMES, Frames, Logged
-from fetalstudio.project.pixels import Pixels, picture_id
-from fetalstudio.project.records import SYNTHESIZER, SYNTHETIC_COHORT, Frame, Pair, ReviewState
-from fetalstudio.project.rows import (
+from fetalstudio.project.staging import Staging
+from fetalstudio.project.store.pixels import Pixels, picture_id
+from fetalstudio.project.store.records import (
+    SYNTHESIZER,
+    SYNTHETIC_COHORT,
+    Frame,
+    Pair,
+    ReviewState,
+)
+from fetalstudio.project.store.rows import (
     drawn_ellipse,
     ellipse_of,
     figures,
@@ -25,9 +32,8 @@ from fetalstudio.project.rows import (
     whole,
     word,
 )
-from fetalstudio.project.schema import CURRENT_PAIRS
-from fetalstudio.project.staging import Staging
-from fetalstudio.project.storage import Storage, ellipse_columns, now, to_json
+from fetalstudio.project.store.schema import CURRENT_PAIRS
+from fetalstudio.project.store.storage import Storage, ellipse_columns, now, to_json
 
 _STATES: tuple[ReviewState, ...] = get_args(ReviewState)
 _PAIRS = f"""SELECT pairs.*, coalesce(r.state, 'pending') AS state, r.reviewer,

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from typing import get_args
 
 from fetalstudio.core.splits import Part, split_subjects
-from fetalstudio.project.rows import text, word
-from fetalstudio.project.storage import Storage, now
+from fetalstudio.project.store.rows import text, word
+from fetalstudio.project.store.storage import Storage, now
 
 VALIDATION, TEST = 0.15, 0.25
 """The shares of the annotated subjects in the validation and in the test part."""

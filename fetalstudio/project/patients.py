@@ -24,9 +24,9 @@ from fetalstudio.core.names import checked_key, visible_key
 from fetalstudio.core.words import quoted
 from fetalstudio.formats.files import atomic_path, read_bounded
 from fetalstudio.formats.privacy.subjects import subject_key
-from fetalstudio.project.backups import put_back
-from fetalstudio.project.rows import optional, text
-from fetalstudio.project.storage import Storage
+from fetalstudio.project.store.backups import put_back
+from fetalstudio.project.store.rows import optional, text
+from fetalstudio.project.store.storage import Storage
 from fetalstudio.resources import user_config_dir
 
 _KEY = re.compile(r"subject-[0-9a-f]{16}|[0-9]{3}")

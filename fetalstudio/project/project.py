@@ -30,22 +30,22 @@ from fetalstudio.formats.files import new_folder
 from fetalstudio.project.amendments import Amendments
 from fetalstudio.project.annotations import DOUBTFUL_ANNOTATIONS, Annotations
 from fetalstudio.project.audit import Audit
-from fetalstudio.project.backups import DATABASE, put_back, write_backup
 from fetalstudio.project.batches import Batches
-from fetalstudio.project.database import Database
 from fetalstudio.project.frames import DOUBTFUL_REVISIONS, Frames
-from fetalstudio.project.locks import Lock
 from fetalstudio.project.models import Models
 from fetalstudio.project.pairs import Pairs
 from fetalstudio.project.parts import Parts
 from fetalstudio.project.patients import Patients
-from fetalstudio.project.pixels import Pictures
 from fetalstudio.project.purging import forget, purge, removed_frames, unheld_pictures
 from fetalstudio.project.readings import Readings
 from fetalstudio.project.runs import Runs
-from fetalstudio.project.schema import CURRENT_PAIRS
 from fetalstudio.project.staging import Imports, remove_old_stagings
-from fetalstudio.project.storage import Storage, Version, without_collections
+from fetalstudio.project.store.backups import DATABASE, put_back, write_backup
+from fetalstudio.project.store.database import Database
+from fetalstudio.project.store.locks import Lock
+from fetalstudio.project.store.pixels import Pictures
+from fetalstudio.project.store.schema import CURRENT_PAIRS
+from fetalstudio.project.store.storage import Storage, Version, without_collections
 
 _FOLDERS = ("frames", "models", "exports")
 _ABANDONED_AFTER_S = 3600.0
@@ -253,7 +253,7 @@ class Project:
 
     def scrub(self) -> bool:
         """Write the database again without what deleted rows leave in it; see
-        :meth:`fetalstudio.project.database.Database.scrub`."""
+        :meth:`fetalstudio.project.store.database.Database.scrub`."""
         return self._storage.database.scrub()
 
     def copy_database(self, target: Path) -> None:

@@ -8,17 +8,17 @@ from collections.abc import Collection, Mapping, Sequence
 
 from fetalstudio.core.errors import UserError
 from fetalstudio.core.progress import NO_PROGRESS, Progress, followed
-from fetalstudio.project.backups import (
+from fetalstudio.project.staging import remove_stagings
+from fetalstudio.project.store.backups import (
     Backup,
     opening_backups,
     put_back,
     remove_backup,
     update_copies,
 )
-from fetalstudio.project.database import Database
-from fetalstudio.project.schema import PURGED_TABLES
-from fetalstudio.project.staging import remove_stagings
-from fetalstudio.project.storage import Storage
+from fetalstudio.project.store.database import Database
+from fetalstudio.project.store.schema import PURGED_TABLES
+from fetalstudio.project.store.storage import Storage
 
 
 def removed_frames(storage: Storage) -> list[str]:

@@ -25,7 +25,7 @@ from fetalstudio.formats.readings_file import (
 from fetalstudio.project.patients import is_key
 from fetalstudio.project.project import Project
 from fetalstudio.project.readings import checked_observer
-from fetalstudio.project.records import Frame, Reading
+from fetalstudio.project.store.records import Frame, Reading
 
 _NAMED = 5
 

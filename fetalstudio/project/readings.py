@@ -18,8 +18,8 @@ from fetalstudio.core.names import MAX_LENGTH, visible_key
 from fetalstudio.formats.readings_file import ReadingRecord
 from fetalstudio.project.annotations import Annotations
 from fetalstudio.project.frames import Frames, Logged
-from fetalstudio.project.records import Annotation, AnnotationState, Reading, ReadingSession
-from fetalstudio.project.rows import (
+from fetalstudio.project.store.records import Annotation, AnnotationState, Reading, ReadingSession
+from fetalstudio.project.store.rows import (
     ellipse_of,
     frame_id_of,
     moment,
@@ -28,7 +28,7 @@ from fetalstudio.project.rows import (
     whole,
     word,
 )
-from fetalstudio.project.storage import Storage, ellipse_columns, now
+from fetalstudio.project.store.storage import Storage, ellipse_columns, now
 
 _CURRENT = """SELECT r.* FROM newest_readings AS r
     JOIN current_frames AS frames ON frames.id = r.frame_id WHERE NOT r.withdrawn"""

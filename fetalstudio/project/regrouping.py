@@ -16,7 +16,7 @@ from fetalstudio.core.splits import Part
 from fetalstudio.core.words import counted, listed
 from fetalstudio.project.parts import joined_part
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import Frame
+from fetalstudio.project.store.records import Frame
 
 _NAMED = 4
 """How many names of a longer list are shown."""

@@ -8,7 +8,7 @@ from typing import Any
 from fetalstudio.core.progress import NO_PROGRESS, Progress, followed
 from fetalstudio.core.words import counted, listed
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import RemovalEffect
+from fetalstudio.project.store.records import RemovalEffect
 
 _NAMED = 8
 """How many names of a longer list are shown."""

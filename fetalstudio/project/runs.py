@@ -8,10 +8,10 @@ from typing import Any, get_args
 
 from fetalstudio.core.errors import UserError
 from fetalstudio.core.words import quoted
-from fetalstudio.project.locks import Lock
-from fetalstudio.project.records import Run, RunState
-from fetalstudio.project.rows import mapping, moment, optional, text, whole, word
-from fetalstudio.project.storage import Storage, now, to_json
+from fetalstudio.project.store.locks import Lock
+from fetalstudio.project.store.records import Run, RunState
+from fetalstudio.project.store.rows import mapping, moment, optional, text, whole, word
+from fetalstudio.project.store.storage import Storage, now, to_json
 
 _STATES: tuple[RunState, ...] = get_args(RunState)
 

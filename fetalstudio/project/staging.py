@@ -28,10 +28,10 @@ from fetalstudio.core.progress import NO_PROGRESS, Progress, Stopped
 from fetalstudio.formats.pictures.picture_files import FRAME_NOTE, encode_png, read_image
 from fetalstudio.formats.privacy.redaction import Redactor
 from fetalstudio.formats.reading.frame_reading import CleanPicture, FrameContent
-from fetalstudio.project.locks import Lock
 from fetalstudio.project.patients import Patients, StandIns
-from fetalstudio.project.pixels import Pictures, Pixels, picture_id
-from fetalstudio.project.storage import Storage
+from fetalstudio.project.store.locks import Lock
+from fetalstudio.project.store.pixels import Pictures, Pixels, picture_id
+from fetalstudio.project.store.storage import Storage
 from fetalstudio.version import __version__
 
 _STAGING = ".staging-"

@@ -34,7 +34,7 @@ from pydicom.uid import (
 
 from fetalstudio.core.progress import Stopped
 from fetalstudio.formats.pictures.picture_files import read_image
-from fetalstudio.project.importers import import_frames
+from fetalstudio.project.importing.importers import import_frames
 from fetalstudio.project.project import Project
 from fetalstudio.resources import samples_dir
 

@@ -17,7 +17,7 @@ from fetalstudio.core.progress import Stopped
 from fetalstudio.core.words import counted
 from fetalstudio.project.amendments import Amendments
 from fetalstudio.project.models import BUILT_IN, ModelKind
-from fetalstudio.project.records import (
+from fetalstudio.project.store.records import (
     Amendment,
     Annotation,
     AnnotationState,

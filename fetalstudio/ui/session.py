@@ -22,10 +22,11 @@ from fetalstudio.engine.jobs.import_frames.request import ImportRequest
 from fetalstudio.engine.jobs.propose.request import ProposeResult
 from fetalstudio.engine.process.events import Failed
 from fetalstudio.engine.process.job import Request
-from fetalstudio.project.backups import Backup, restore
-from fetalstudio.project.importers import ImportReport
+from fetalstudio.project.importing.importers import ImportReport
+from fetalstudio.project.importing.options import ImportOptions
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import Frame
+from fetalstudio.project.store.backups import Backup, restore
+from fetalstudio.project.store.records import Frame
 from fetalstudio.resources import samples_dir, user_data_dir, wide_samples_dir
 from fetalstudio.ui.job_runner import Engine, JobHandle
 from fetalstudio.ui.settings import Settings
@@ -208,9 +209,12 @@ class Session(QObject):
         come back.
         """
         cohorts = [
-            ImportRequest(path, samples_dir(), "hc18", SAMPLE_COHORT),
+            ImportRequest(path, samples_dir(), SAMPLE_COHORT, options=ImportOptions(format="hc18")),
             ImportRequest(
-                path, wide_samples_dir(), "huggingface", WIDE_SAMPLE_COHORT, keep_names=True
+                path,
+                wide_samples_dir(),
+                WIDE_SAMPLE_COHORT,
+                options=ImportOptions(format="huggingface", keep_names=True),
             ),
         ]
         made = len(self.open.amendments.all()) if self.is_open(path) else len(cohorts)

@@ -23,7 +23,7 @@ from fetalstudio.engine.process.events import Event
 from fetalstudio.engine.process.events import Progress as ProgressEvent
 from fetalstudio.engine.process.progress import Steps
 from fetalstudio.project.project import Project
-from fetalstudio.project.storage import Version
+from fetalstudio.project.store.storage import Version
 from fetalstudio.ui import theme
 from fetalstudio.ui.common.job_bar import JobBar
 from fetalstudio.ui.job_runner import Engine, Work

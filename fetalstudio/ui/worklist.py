@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from fetalstudio.core.words import percent
-from fetalstudio.project.records import Annotation, AnnotationState, Frame
+from fetalstudio.project.store.records import Annotation, AnnotationState, Frame
 
 _UNSURE, _SURE = 0.90, 0.95
 """Expected IoU: below the first, most proposals need correction; from the second, few do."""

@@ -20,7 +20,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
 from fetalstudio.core.words import quoted
 from fetalstudio.engine.models.loading import find_model
-from fetalstudio.project.importers import import_frames
+from fetalstudio.project.importing.importers import import_frames
 from fetalstudio.project.pairs import Pairs
 from fetalstudio.project.project import Project
 from fetalstudio.resources import user_data_dir

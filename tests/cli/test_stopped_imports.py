@@ -10,7 +10,7 @@ import pytest
 from fetalstudio.cli import main
 from fetalstudio.core.progress import Stopped
 from fetalstudio.formats.pictures.picture_files import write_png
-from fetalstudio.project.importers import import_frames
+from fetalstudio.project.importing.importers import import_frames
 from fetalstudio.project.project import Project
 from tests.doubtful import texture
 from tests.progress import Watched

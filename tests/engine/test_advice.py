@@ -20,7 +20,7 @@ from fetalstudio.engine.jobs.train.advice import advise, knowledge, unlike_the_c
 from fetalstudio.engine.jobs.train.data import select_training_data
 from fetalstudio.engine.models.seen import Seen, cohorts_learnt
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import Pair
+from fetalstudio.project.store.records import Pair
 
 HELPS = Finding(
     question="pairs",

@@ -31,9 +31,9 @@ from fetalstudio.engine.process.local import run_job
 from fetalstudio.formats.pictures.picture_files import note_in, read_image, write_png
 from fetalstudio.formats.tables.ellipse_table import NamedEllipse
 from fetalstudio.formats.writing.pair_files import PairFiles
-from fetalstudio.project.database import Database
-from fetalstudio.project.importers import import_frames
+from fetalstudio.project.importing.importers import import_frames
 from fetalstudio.project.project import Project
+from fetalstudio.project.store.database import Database
 from tests.engine.support import die, killed
 
 

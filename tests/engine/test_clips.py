@@ -15,6 +15,7 @@ from fetalstudio.engine.jobs.sharpest.request import SharpestRequest
 from fetalstudio.engine.process.events import Event, Progress
 from fetalstudio.engine.process.progress import Steps
 from fetalstudio.formats.pictures.picture_files import read_image
+from fetalstudio.project.importing.options import ImportOptions
 from fetalstudio.project.project import Project
 from fetalstudio.resources import samples_dir
 from tests.formats.dicom_files import write
@@ -39,7 +40,7 @@ def test_the_frame_with_the_head_is_found_and_imported(clip: Path, tmp_path: Pat
     assert found.numbers == {clip: BEST + 1}
     steps = [event for event in events if isinstance(event, Progress)]
     assert steps[-1].done == steps[-1].total == COUNT and steps[-2].eta_s is not None
-    request = ImportRequest(tmp_path / "p", clip.parent, frames="sharpest")
+    request = ImportRequest(tmp_path / "p", clip.parent, options=ImportOptions(frames="sharpest"))
     imported = import_job.run(request, events.append, lambda: False)
     assert imported.frames == 1
     assert not any("no head" in said or "middle" in said for said in imported.problems)

@@ -43,7 +43,7 @@ from fetalstudio.engine.jobs.synthesize.like_cohort import batch_sources
 from fetalstudio.engine.process.events import Checkpoint, Event, Progress
 from fetalstudio.engine.process.local import run_job
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import SYNTHETIC_COHORT
+from fetalstudio.project.store.records import SYNTHETIC_COHORT
 from tests.engine.support import die, killed
 
 ONE_EPOCH = TrainingSettings(epochs=1)

@@ -21,11 +21,11 @@ from fetalstudio.engine.forgetting import forget, plan_forgetting
 from fetalstudio.engine.models.catalogue import FoundModel
 from fetalstudio.formats.manifest import remove_listed
 from fetalstudio.formats.model_card import Kind, hashed_subject, write_seen_subjects
-from fetalstudio.project.database import Database
-from fetalstudio.project.export_places import export_places
-from fetalstudio.project.pixels import picture_id
+from fetalstudio.project.exporting.places import export_places
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import Frame
+from fetalstudio.project.store.database import Database
+from fetalstudio.project.store.pixels import picture_id
+from fetalstudio.project.store.records import Frame
 from tests.progress import Watched
 
 ELLIPSE = Ellipse(48, 32, 20, 15, 10)

@@ -31,7 +31,7 @@ from fetalstudio.engine.quality import Judge, Measured, cohort_texture
 from fetalstudio.formats.neighbours import read_neighbours
 from fetalstudio.formats.tables.ellipse_table import NamedEllipse
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import Pair
+from fetalstudio.project.store.records import Pair
 from fetalstudio.segmentation.segmenter import Segmenter
 
 HEAD = Ellipse(400, 270, 230, 175, 8)

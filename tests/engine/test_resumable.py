@@ -19,7 +19,7 @@ from fetalstudio.engine.resumable import (
     state_file,
 )
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import Run
+from fetalstudio.project.store.records import Run
 
 
 def start(

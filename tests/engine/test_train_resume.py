@@ -18,7 +18,7 @@ from fetalstudio.engine.process.local import run_job
 from fetalstudio.engine.resumable import can_resume, state_file
 from fetalstudio.formats.model_card import fingerprint
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import Run
+from fetalstudio.project.store.records import Run
 from fetalstudio.resources import models_dir
 from tests.engine.support import die, killed
 

@@ -15,7 +15,7 @@ from fetalstudio.engine.jobs.train.job import choose_data
 from fetalstudio.engine.jobs.train.request import TrainRequest
 from fetalstudio.formats.pictures.picture_files import write_png
 from fetalstudio.formats.pictures.synthetic_notes import SyntheticNote
-from fetalstudio.project.importers import import_frames
+from fetalstudio.project.importing.importers import import_frames
 from fetalstudio.project.project import Project
 
 

@@ -17,7 +17,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.formats.pictures.picture_files import read_image, write_png
 from fetalstudio.formats.privacy import redaction
 from fetalstudio.formats.privacy.redaction import NOTHING, Redactor, Screen
-from fetalstudio.project.importers import import_frames
+from fetalstudio.project.importing.importers import import_frames
 from fetalstudio.project.project import Project
 from fetalstudio.resources import samples_dir
 from tests.formats.dicom_files import write

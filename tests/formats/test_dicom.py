@@ -51,7 +51,8 @@ from fetalstudio.formats.dicom.file import read_frame, read_header
 from fetalstudio.formats.reading.doubts import Question, checked_answer
 from fetalstudio.formats.reading.frame_reading import read_content
 from fetalstudio.formats.sources import read_source
-from fetalstudio.project.importers import import_frames
+from fetalstudio.project.importing.importers import import_frames
+from fetalstudio.project.importing.options import ImportOptions
 from fetalstudio.project.project import Project
 from tests.formats.chosen import frames_of
 from tests.formats.dicom_files import dataset, region, save, speckle, write
@@ -512,7 +513,7 @@ def test_no_value_of_a_tag_is_stored(project: Project, tmp_path: Path) -> None:
     pixels = speckle(frames=3)
     made = with_identifiers(dataset(pixels, "MONOCHROME2"))
     save(tmp_path / "in" / "IM1", made, pixels.tobytes())
-    report = import_frames(project, tmp_path / "in", frames="all")
+    report = import_frames(project, tmp_path / "in", options=ImportOptions(frames="all"))
     assert report.frames == 3 and report.problems == ()
     written = [p for p in project.path.rglob("*") if p.is_file()]
     assert written and not any(SECRET.encode() in p.read_bytes() for p in written)

@@ -29,10 +29,11 @@ from fetalstudio.formats.privacy.redaction import (
 )
 from fetalstudio.formats.reading.frame_reading import read_shown
 from fetalstudio.formats.sources import read_source
-from fetalstudio.project.import_planner import Planner, plan_import
-from fetalstudio.project.importers import import_frames
-from fetalstudio.project.pixels import picture_id
+from fetalstudio.project.importing.importers import import_frames
+from fetalstudio.project.importing.options import ImportOptions
+from fetalstudio.project.importing.planner import Planner, plan_import
 from fetalstudio.project.project import Project
+from fetalstudio.project.store.pixels import picture_id
 from fetalstudio.resources import samples_dir, user_config_dir
 from tests.formats.dicom_files import region, write
 from tests.formats.scanner_screens import MadeScreen, left_of_text, screen
@@ -141,7 +142,7 @@ def test_layouts_are_remembered_outside_of_the_project(project: Project, tmp_pat
     assert {s.layout: s.proposal for s in plan.screens if s.confirmed} == {two.layout: layout}
     shown = [read_shown(frame.record, plan.redactor) for frame in plan.frames]
     assert [picture_id(pixels) for pixels in shown] == [frame.frame_id for frame in plan.frames]
-    report = import_frames(project, source, redact="confirmed")
+    report = import_frames(project, source, options=ImportOptions(redact="confirmed"))
     assert report.frames == 2
     stored = [project.frames.pixels(frame.id) for frame in project.frames.all()]
     assert all(p[10:700, 30:900].any() and not p[700:].any() for p in stored)

@@ -17,7 +17,7 @@ from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.formats.pictures.picture_files import write_png
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import Frame
+from fetalstudio.project.store.records import Frame
 from tests.project.kinds import Contents, Picture, PicturesIn
 
 

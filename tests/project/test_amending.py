@@ -18,14 +18,14 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.progress import Progress, Stopped
 from fetalstudio.formats.pictures.picture_files import write_png
-from fetalstudio.project.backups import all_backups
-from fetalstudio.project.database import Database
-from fetalstudio.project.exporters import export_frames
-from fetalstudio.project.import_choices import Choices
-from fetalstudio.project.importers import import_frames
+from fetalstudio.project.exporting.exporters import export_frames
+from fetalstudio.project.importing.choices import Choices
+from fetalstudio.project.importing.importers import import_frames
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import BatchItem, Frame, Pair
 from fetalstudio.project.removal import removal_effect, subject_effect
+from fetalstudio.project.store.backups import all_backups
+from fetalstudio.project.store.database import Database
+from fetalstudio.project.store.records import BatchItem, Frame, Pair
 from tests.progress import Watched
 from tests.project.kinds import Picture, PicturesIn
 
@@ -339,7 +339,7 @@ def test_a_purge_that_was_killed_is_completed_by_the_next(
         import os, signal, shutil, sys
         from pathlib import Path
         from fetalstudio.project import purging
-        from fetalstudio.project.pixels import Pictures
+        from fetalstudio.project.store.pixels import Pictures
         from fetalstudio.project.project import Project
         project = Project.open(Path(sys.argv[1]))
         owner = dict(_erase=purging, rmtree=shutil, remove=Pictures)[{step!r}]

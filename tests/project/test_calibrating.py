@@ -10,7 +10,7 @@ from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.project.calibrating import from_number, from_table, removal
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import Frame
+from fetalstudio.project.store.records import Frame
 from tests.project.kinds import Picture
 
 HELD = Calibration(0.2, 0.2, "dicom")

@@ -13,11 +13,12 @@ from fetalstudio.formats.privacy.redaction import Redactor
 from fetalstudio.formats.reading.doubts import LEAVE_OUT, Question
 from fetalstudio.formats.reading.frame_reading import read_shown
 from fetalstudio.formats.reading.frame_records import FrameRecord
-from fetalstudio.project.choices_file import read_choices, write_choices
-from fetalstudio.project.import_choices import Choices
-from fetalstudio.project.import_plan import ImportPlan
-from fetalstudio.project.import_planner import Planner, plan_import
-from fetalstudio.project.importers import import_frames
+from fetalstudio.project.importing.choices import Choices
+from fetalstudio.project.importing.choices_file import read_choices, write_choices
+from fetalstudio.project.importing.importers import import_frames
+from fetalstudio.project.importing.options import ImportOptions
+from fetalstudio.project.importing.plan import ImportPlan
+from fetalstudio.project.importing.planner import Planner, plan_import
 from fetalstudio.project.project import Project
 from tests.formats.dicom_files import speckle, write
 
@@ -62,38 +63,42 @@ def test_an_answer_holds_for_one_clip_or_for_all(project: Project, source: Path)
     plan = planner.plan(Choices.of([("frames", "last", [f"{CLIP}#dicom-0001_0005"])]))
     assert taken(plan) == [24], "a frame stands for its clip"
     with pytest.raises(InputError, match="'every 0' is no answer to frames"):
-        import_frames(project, source, frames="every 0")
+        import_frames(project, source, options=ImportOptions(frames="every 0"))
 
 
 def test_numbers_that_a_clip_does_not_have_are_named(project: Project, source: Path) -> None:
-    plan = plan_import(project, source, frames="1,5,30-40")
+    plan = plan_import(project, source, options=ImportOptions(frames="1,5,30-40"))
     assert taken(plan) == [1, 5] and taken(plan, "long") == [1, 5, *range(30, 41)]
     (said,) = plan.problems
     assert said == (
         f"{source / CLIP} has 24 frames, and no 30-40. The others were taken. Choose among 1 to 24."
     )
-    stored = import_frames(project, source, frames="1,5,30-40")
+    stored = import_frames(project, source, options=ImportOptions(frames="1,5,30-40"))
     assert stored.problems == plan.problems
 
 
 def test_a_clip_that_has_none_of_the_numbers_is_left_out_and_named(
     project: Project, source: Path
 ) -> None:
-    plan = plan_import(project, source, frames="20-25,40,99")
+    plan = plan_import(project, source, options=ImportOptions(frames="20-25,40,99"))
     assert "cine has 24 frames, and no 25, 40, 99. The others were taken" in plan.problems[0]
-    plan = plan_import(project, source, frames="30")
+    plan = plan_import(project, source, options=ImportOptions(frames="30"))
     assert taken(plan) == [] and taken(plan, "long") == [30]
     (said,) = plan.problems
     assert said.startswith(f"{source / CLIP} has 24 frames, and no 30. None of it was imported.")
     with pytest.raises(InputError, match=r"Nothing could be.*cine has 24 frames, and no 99"):
-        import_frames(project, source / CLIP, frames="99")
-    (row,) = [f for f in plan_import(project, source, frames="none").frames if f.clip == CLIP]
+        import_frames(project, source / CLIP, options=ImportOptions(frames="99"))
+    (row,) = [
+        f
+        for f in plan_import(project, source, options=ImportOptions(frames="none")).frames
+        if f.clip == CLIP
+    ]
     assert row.notes == (), "what a person chose is no problem"
 
 
 def test_a_range_that_runs_backwards_is_refused(project: Project, source: Path) -> None:
     with pytest.raises(InputError, match="'1,5-2' is no answer to frames: 5-2 holds no number"):
-        plan_import(project, source, frames="1,5-2")
+        plan_import(project, source, options=ImportOptions(frames="1,5-2"))
 
 
 def test_a_picture_of_pages_is_treated_alike(project: Project, tmp_path: Path) -> None:
@@ -101,10 +106,10 @@ def test_a_picture_of_pages_is_treated_alike(project: Project, tmp_path: Path) -
     path = tmp_path / "in" / "pages.tif"
     path.parent.mkdir()
     pages[0].save(path, save_all=True, append_images=pages[1:])
-    plan = plan_import(project, path.parent, frames="2,7")
+    plan = plan_import(project, path.parent, options=ImportOptions(frames="2,7"))
     assert [f.key for f in plan.frames] == ["pages.tif#pages_0002"]
     assert "pages.tif has 3 frames, and no 7. The others were taken." in plan.problems[0]
-    plan = plan_import(project, path.parent, frames="7")
+    plan = plan_import(project, path.parent, options=ImportOptions(frames="7"))
     assert [(f.key, f.taken_for) for f in plan.frames] == [("pages.tif", "left out")]
     assert "None of it was imported" in plan.problems[0]
 
@@ -113,13 +118,15 @@ def test_a_clip_that_states_more_frames_than_it_holds_is_imported_as_far_as_it_g
     project: Project, tmp_path: Path
 ) -> None:
     write(tmp_path / "in" / CLIP, speckle(COUNT), NumberOfFrames=40)
-    plan = plan_import(project, tmp_path / "in", frames="all")
+    plan = plan_import(project, tmp_path / "in", options=ImportOptions(frames="all"))
     assert taken(plan) == list(range(1, COUNT + 1))
     assert plan.problems == (
         f"{tmp_path / 'in' / CLIP} states 40 frames, but its pixels hold 24. Only these 24 can be "
         "imported. Export the file again if others are missing.",
     )
-    assert import_frames(project, tmp_path / "in", frames="20-30").frames == 5
+    assert (
+        import_frames(project, tmp_path / "in", options=ImportOptions(frames="20-30")).frames == 5
+    )
 
 
 def test_a_clip_of_which_none_is_taken_can_be_taken_again(project: Project, source: Path) -> None:

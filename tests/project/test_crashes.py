@@ -19,10 +19,10 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
 from fetalstudio.core.progress import Stopped
 from fetalstudio.formats.pictures.picture_files import write_png
-from fetalstudio.project.database import Database
-from fetalstudio.project.importers import import_frames
+from fetalstudio.project.importing.importers import import_frames
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import Frame
+from fetalstudio.project.store.database import Database
+from fetalstudio.project.store.records import Frame
 from tests.progress import Watched
 from tests.project.kinds import Picture, PicturesIn
 
@@ -30,7 +30,7 @@ PREAMBLE = """
     import os, signal, sys
     from pathlib import Path
     from fetalstudio.core.errors import UserError
-    from fetalstudio.project.importers import import_frames
+    from fetalstudio.project.importing.importers import import_frames
     from fetalstudio.project.project import Project
     die = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
     project = Project.open(Path(sys.argv[1]))
@@ -73,7 +73,7 @@ KILLS = {
         import_frames(project, Path(sys.argv[2]))
         """,
     "before the commit": """
-        from fetalstudio.project.database import Database
+        from fetalstudio.project.store.database import Database
         execute = Database.execute
         Database.execute = lambda db, sql, *v: die() if sql == "COMMIT" else execute(db, sql, *v)
         import_frames(project, Path(sys.argv[2]))

@@ -14,8 +14,10 @@ import pytest
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, UserError
-from fetalstudio.project import backups, rows
-from fetalstudio.project.backups import (
+from fetalstudio.project.project import Project
+from fetalstudio.project.removal import removal_effect
+from fetalstudio.project.store import backups, rows
+from fetalstudio.project.store.backups import (
     DAYS,
     FOLDER,
     OPENINGS,
@@ -24,9 +26,7 @@ from fetalstudio.project.backups import (
     restore,
     write_backup,
 )
-from fetalstudio.project.project import Project
-from fetalstudio.project.records import BatchItem, Frame
-from fetalstudio.project.removal import removal_effect
+from fetalstudio.project.store.records import BatchItem, Frame
 from tests.project.kinds import Picture, PicturesIn
 
 

@@ -16,9 +16,9 @@ from fetalstudio.formats.exports import EXPORTS
 from fetalstudio.formats.manifest import MANIFEST, SYNTHETIC_FILES, check_manifest
 from fetalstudio.formats.pictures.picture_files import note_in
 from fetalstudio.formats.writing.dataset_card import DATA_CARD
-from fetalstudio.project.exporters import export_frames
+from fetalstudio.project.exporting.exporters import export_frames
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import ReviewState
+from fetalstudio.project.store.records import ReviewState
 from tests.project.kinds import Picture
 
 HASH = "ab" * 32

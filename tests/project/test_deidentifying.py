@@ -10,7 +10,8 @@ import pytest
 from fetalstudio.cli.main import main
 from fetalstudio.formats.pictures.picture_files import write_png
 from fetalstudio.formats.privacy.identifiers import looks_like
-from fetalstudio.project.importers import import_frames
+from fetalstudio.project.importing.importers import import_frames
+from fetalstudio.project.importing.options import ImportOptions
 from fetalstudio.project.project import Project
 from tests.project.kinds import Picture
 
@@ -60,7 +61,7 @@ def test_names_are_neutral_unless_they_are_kept(
     import_frames(project, tmp_path / "scanner")
     assert names(project)[-2:] == ["frame-00004", "frame-00005"]
     write_png(tmp_path / "probe" / "Roe.png", picture(10))
-    import_frames(project, tmp_path / "probe", keep_names=True)
+    import_frames(project, tmp_path / "probe", options=ImportOptions(keep_names=True))
     assert "Roe" in names(project)
 
 

@@ -20,10 +20,10 @@ from fetalstudio.formats.exports import EXPORTS
 from fetalstudio.formats.pictures.picture_files import note_in
 from fetalstudio.formats.sources import read_source
 from fetalstudio.formats.writing.exported_frames import ExportedFrame
-from fetalstudio.project.exporters import export_frames
-from fetalstudio.project.importers import import_frames
+from fetalstudio.project.exporting.exporters import export_frames
+from fetalstudio.project.importing.importers import import_frames
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import AnnotationState, ReviewState
+from fetalstudio.project.store.records import AnnotationState, ReviewState
 from tests.progress import Watched
 from tests.project.kinds import Contents, Picture
 

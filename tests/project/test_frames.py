@@ -13,11 +13,11 @@ from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.formats.pictures.picture_files import write_png
-from fetalstudio.project.database import Database
-from fetalstudio.project.importers import import_frames
+from fetalstudio.project.importing.importers import import_frames
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import AnnotationState, BatchItem, Frame
-from fetalstudio.project.schema import APPEND_ONLY
+from fetalstudio.project.store.database import Database
+from fetalstudio.project.store.records import AnnotationState, BatchItem, Frame
+from fetalstudio.project.store.schema import APPEND_ONLY
 from tests.project.kinds import Picture, PicturesIn
 
 

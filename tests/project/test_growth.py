@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.project.database import Database
 from fetalstudio.project.project import Project
-from fetalstudio.project.schema import CURRENT_PAIRS
+from fetalstudio.project.store.database import Database
+from fetalstudio.project.store.schema import CURRENT_PAIRS
 from tests.project.kinds import Picture
 
 ADDED = "2026-11-29T00:00:00.123456+00:00"

@@ -21,8 +21,8 @@ from fetalstudio.core.errors import InputError
 from fetalstudio.formats.pictures.picture_files import encode_png, write_png
 from fetalstudio.formats.sources import read_source
 from fetalstudio.formats.writing.pair_files import PairFiles, PairRecord
-from fetalstudio.project.import_choices import Choices
-from fetalstudio.project.importers import ImportReport
+from fetalstudio.project.importing.choices import Choices
+from fetalstudio.project.importing.importers import ImportReport
 from fetalstudio.project.project import Project
 from tests.named import import_named, keys
 from tests.project.kinds import Picture
@@ -92,7 +92,7 @@ def test_several_structures_are_taken_where_the_head_is_stated(
     assert "--mask-value" in several and "imported without an ellipse" in several
     assert len(single) == 2 and all("other masks show several" in p for p in single)
     with Project.create(tmp_path / "second") as second:
-        report = import_named(second, source, mask_value="2")
+        report = import_named(second, source, choices=Choices.of([("head", "2", ())]))
         (problem,) = report.problems
         assert "other_mask.png: it holds nothing of the value 2, but 1" in problem
         found = ellipses_of(second)

@@ -13,8 +13,9 @@ import pytest
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.formats.pictures.picture_files import read_image, write_png
-from fetalstudio.project.import_choices import Choices
-from fetalstudio.project.importers import import_frames
+from fetalstudio.project.importing.choices import Choices
+from fetalstudio.project.importing.importers import import_frames
+from fetalstudio.project.importing.options import ImportOptions
 from fetalstudio.project.project import Project
 from tests.named import keys
 from tests.progress import Watched
@@ -74,7 +75,7 @@ def test_the_images_may_be_the_source_or_beside_the_table(
             shutil.move(path, hc18 / path.name)
         source.rmdir()
         source = hc18
-    report = import_frames(project, source, format="hc18")
+    report = import_frames(project, source, options=ImportOptions(format="hc18"))
     assert (report.cohort, report.frames, report.annotated) == ("clinic", 5, 4)
     assert all(frame.calibration for frame in project.frames.all())
 
@@ -95,7 +96,7 @@ def test_importing_again_adds_nothing(project: Project, hc18: Path) -> None:
 def test_a_frame_that_is_held_gets_what_it_lacks_and_keeps_what_a_person_did(
     project: Project, hc18: Path, ellipse: Ellipse
 ) -> None:
-    import_frames(project, hc18, format="folder")
+    import_frames(project, hc18, options=ImportOptions(format="folder"))
     bare = project.frames.all(cohort="clinic", annotated=True)
     for frame in bare:
         project.frames.set_calibration(frame.id, None)
@@ -208,7 +209,7 @@ def test_a_bad_table_is_named_and_the_frames_are_imported(
     text, message = TABLES[table]
     path = hc18 / TABLE
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    report = import_frames(project, hc18, format=format)
+    report = import_frames(project, hc18, options=ImportOptions(format=format))
     assert (report.frames, report.annotated) == (5, 4)
     (told,) = (p for p in report.problems if "not used" in p)
     assert message in told and str(path) in told
@@ -218,7 +219,7 @@ def test_a_bad_table_is_named_and_the_frames_are_imported(
 def test_the_layout_without_its_table(project: Project, hc18: Path) -> None:
     (hc18 / TABLE).unlink()
     with pytest.raises(InputError, match=f"{TABLE} is missing"):
-        import_frames(project, hc18, format="hc18")
+        import_frames(project, hc18, options=ImportOptions(format="hc18"))
     report = import_frames(project, hc18)
     assert (report.frames, report.annotated) == (5, 4)
     assert [f.subject for f in project.frames.all()] == keys(

@@ -23,10 +23,10 @@ from fetalstudio.formats.pictures.picture_files import (
 )
 from fetalstudio.formats.pictures.synthetic_notes import SyntheticNote
 from fetalstudio.formats.writing.pair_files import PairFiles, PairRecord
-from fetalstudio.project.exporters import export_frames
-from fetalstudio.project.importers import AUTHOR, import_frames
+from fetalstudio.project.exporting.exporters import export_frames
+from fetalstudio.project.importing.importers import AUTHOR, import_frames
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import SYNTHESIZER, Pair
+from fetalstudio.project.store.records import SYNTHESIZER, Pair
 from tests.named import import_named
 from tests.project.kinds import Picture
 

@@ -16,10 +16,10 @@ from fetalstudio.engine.process.local import run_job
 from fetalstudio.formats.pictures.picture_files import write_png
 from fetalstudio.formats.reading.doubts import Question
 from fetalstudio.formats.writing.pair_files import PairFiles, PairRecord
-from fetalstudio.project.import_choices import Choices
-from fetalstudio.project.import_plan import ImportPlan
-from fetalstudio.project.import_planner import Planner, plan_import
-from fetalstudio.project.import_roles import Role
+from fetalstudio.project.importing.choices import Choices
+from fetalstudio.project.importing.plan import ImportPlan
+from fetalstudio.project.importing.planner import Planner, plan_import
+from fetalstudio.project.importing.roles import Role
 from fetalstudio.project.project import Project
 from tests.doubtful import HEAD, MASK, SIZE, doubtful_source, texture
 from tests.named import import_named, keys

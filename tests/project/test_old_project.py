@@ -20,10 +20,10 @@ from fetalstudio.engine.jobs.synthesize import plan
 from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest
 from fetalstudio.engine.models.loading import FoundModel
 from fetalstudio.engine.process.local import run_job
-from fetalstudio.project import schema
-from fetalstudio.project.database import Database
-from fetalstudio.project.exporters import export_frames
+from fetalstudio.project.exporting.exporters import export_frames
 from fetalstudio.project.project import Project
+from fetalstudio.project.store import schema
+from fetalstudio.project.store.database import Database
 from fetalstudio.synthesis.interface import SceneSynthesizer
 
 FIXTURE = Path(__file__).parent / "data" / "project-0.1.zip"

@@ -18,10 +18,10 @@ import pytest
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, UserError
-from fetalstudio.project import database, schema
-from fetalstudio.project.backups import all_backups, restore
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import BatchItem, Frame
+from fetalstudio.project.store import database, schema
+from fetalstudio.project.store.backups import all_backups, restore
+from fetalstudio.project.store.records import BatchItem, Frame
 from tests.project.kinds import Contents, Picture
 
 VERSION_1 = Path(__file__).parent / "data" / "version_1.sql"

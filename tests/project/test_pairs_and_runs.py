@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, UserError
-from fetalstudio.project.database import Database
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import Frame, Pair
+from fetalstudio.project.store.database import Database
+from fetalstudio.project.store.records import Frame, Pair
 from tests.project.kinds import Picture
 
 

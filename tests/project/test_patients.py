@@ -15,7 +15,7 @@ from fetalstudio.cli.main import main
 from fetalstudio.core.errors import InputError
 from fetalstudio.formats.pictures.picture_files import write_png
 from fetalstudio.formats.privacy.subjects import subject_key
-from fetalstudio.project.importers import import_frames
+from fetalstudio.project.importing.importers import import_frames
 from fetalstudio.project.patients import keyed
 from fetalstudio.project.project import Project
 from fetalstudio.resources import user_config_dir

@@ -22,8 +22,8 @@ from fetalstudio.project.audit import NOT_RECORDED, write_audit_log
 from fetalstudio.project.project import Project
 from fetalstudio.project.reading_exchange import export_readings, merge_readings, plan_merge
 from fetalstudio.project.readings import reading_order
-from fetalstudio.project.records import Frame, Reading
 from fetalstudio.project.removal import removal_effect, sentences
+from fetalstudio.project.store.records import Frame, Reading
 from tests.project.kinds import Picture
 
 COUNT = 6

@@ -9,11 +9,12 @@ import pytest
 
 from fetalstudio.core.name_patterns import NamePattern
 from fetalstudio.formats.pictures.picture_files import write_png
-from fetalstudio.project.importers import import_frames
+from fetalstudio.project.importing.importers import import_frames
+from fetalstudio.project.importing.options import ImportOptions
 from fetalstudio.project.patients import is_key
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import Frame
 from fetalstudio.project.regrouping import Regrouper
+from fetalstudio.project.store.records import Frame
 from tests.formats.dicom_files import speckle
 from tests.formats.dicom_files import write as write_dicom
 from tests.project.kinds import Picture
@@ -113,7 +114,7 @@ def test_an_import_knows_which_frames_are_of_one_video(project: Project, tmp_pat
     for number in (1, 2):
         write_png(source / f"clip 7_{number:03d}.png", speckle(seed=number + 20)[0], None)
     write_png(source / "alone.png", speckle(seed=30)[0], None)
-    report = import_frames(project, source, frames="all", redact="none")
+    report = import_frames(project, source, options=ImportOptions(frames="all", redact="none"))
     assert report.frames == 6
     videos = Counter(project.frames.videos().values())
     assert sorted(videos.values()) == [2, 3]

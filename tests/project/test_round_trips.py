@@ -13,8 +13,8 @@ from fetalstudio.core.fit import distances
 from fetalstudio.core.splits import Part
 from fetalstudio.formats.exports import EXPORTS
 from fetalstudio.formats.manifest import SYNTHETIC_FILES, check_manifest
-from fetalstudio.project.exporters import export_frames
-from fetalstudio.project.importers import import_frames
+from fetalstudio.project.exporting.exporters import export_frames
+from fetalstudio.project.importing.importers import import_frames
 from fetalstudio.project.project import Project
 from tests.named import import_named
 from tests.project.kinds import Picture

@@ -15,8 +15,8 @@ from fetalstudio.core.progress import Stopped
 from fetalstudio.formats.dicom import file as dicom_file
 from fetalstudio.formats.privacy.redaction import Layout, remember
 from fetalstudio.formats.reading import frame_records
-from fetalstudio.project.import_planner import Planner, plan_import
-from fetalstudio.project.importers import ImportReport, import_frames
+from fetalstudio.project.importing.importers import ImportReport, import_frames
+from fetalstudio.project.importing.planner import Planner, plan_import
 from fetalstudio.project.project import Project
 from tests.formats.dicom_files import speckle, write
 from tests.progress import Watched

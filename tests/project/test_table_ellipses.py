@@ -18,9 +18,9 @@ from fetalstudio.formats.reading.frame_reading import read_content
 from fetalstudio.formats.reading.outline_pictures import ShownEllipse
 from fetalstudio.formats.reading.table_ellipses import with_axes_doubts
 from fetalstudio.formats.sources import read_source
-from fetalstudio.project.import_choices import Choices
-from fetalstudio.project.import_plan import ImportPlan
-from fetalstudio.project.import_planner import plan_import
+from fetalstudio.project.importing.choices import Choices
+from fetalstudio.project.importing.plan import ImportPlan
+from fetalstudio.project.importing.planner import plan_import
 from fetalstudio.project.project import Project
 from tests.named import import_named
 from tests.progress import Watched

@@ -14,7 +14,7 @@ from fetalstudio.core.metrics import dice
 from fetalstudio.engine.models.loading import find_model, load_segmenter
 from fetalstudio.formats.model_card import training_frames
 from fetalstudio.formats.pictures.picture_files import read_image
-from fetalstudio.project.pixels import picture_id
+from fetalstudio.project.store.pixels import picture_id
 from fetalstudio.segmentation.compact import CompactConfig, build_compact
 from fetalstudio.segmentation.segmenter import Segmenter, compact_card
 from fetalstudio.segmentation.views import views_of

@@ -13,7 +13,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.engine.cohort_conventions import Kept, drawn_for_pairs
 from fetalstudio.engine.process.client import EngineClient
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import Annotation, Pair
+from fetalstudio.project.store.records import Annotation, Pair
 from fetalstudio.ui.job_runner import JobHandle
 from fetalstudio.ui.session import Session
 from tests.ui.loop_jobs import ring, small

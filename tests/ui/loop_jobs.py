@@ -29,7 +29,7 @@ from fetalstudio.engine.models.seen import Seen
 from fetalstudio.engine.process.events import Adapting, Checkpoint, Epoch, Preview, Progress
 from fetalstudio.engine.process.job import CancelCheck, Job, Report, report_in_run
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import RunState
+from fetalstudio.project.store.records import RunState
 
 STEP_S = 0.03
 OWN_STEPS = 8

@@ -225,7 +225,7 @@ def test_annotate_opens_on_the_first_frame_to_draw_of_a_first_import(
 ) -> None:
     session.new_project(tmp_path / "new")
     window.page("annotate")  # already there, and told of the frames first
-    handle = session.import_frames(ImportRequest(session.open.path, samples, "hc18", "HC18"))
+    handle = session.import_frames(ImportRequest(session.open.path, samples, "HC18"))
     with qtbot.waitSignal(handle.ended):
         pass
     assert session.frame_id == unannotated(session) != session.open.frames.all()[0].id
@@ -235,7 +235,7 @@ def test_the_frame_shown_after_a_first_import_is_remembered(
     session: Session, samples: Path, tmp_path: Path, qtbot: QtBot
 ) -> None:
     session.new_project(tmp_path / "new")
-    handle = session.import_frames(ImportRequest(session.open.path, samples, "hc18", "HC18"))
+    handle = session.import_frames(ImportRequest(session.open.path, samples, "HC18"))
     with qtbot.waitSignal(handle.ended):
         pass
     shown = session.frame_id

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.project.records import Annotation, AnnotationState, Frame
+from fetalstudio.project.store.records import Annotation, AnnotationState, Frame
 from fetalstudio.ui.worklist import certainty, in_order, least_certain, next_to_do
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -23,7 +23,7 @@ from fetalstudio.formats.model_card import (
 )
 from fetalstudio.project.models import BUILT_IN
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import Pair
+from fetalstudio.project.store.records import Pair
 
 _COMPACT = "compact"
 """The type of a synthesizer whose hash is that of its own weights."""

@@ -24,7 +24,7 @@ import numpy as np
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.engine.process.signals import END_SIGNALS, handling, ignore_at_the_end, interrupt
 from fetalstudio.formats.pictures.picture_files import read_image, write_png
-from fetalstudio.project.importers import import_frames
+from fetalstudio.project.importing.importers import import_frames
 from fetalstudio.project.project import Project
 from fetalstudio.resources import samples_dir
 from fetalstudio.studies.campaigns.child import Child, preload

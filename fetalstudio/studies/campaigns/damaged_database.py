@@ -20,10 +20,10 @@ from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
 from fetalstudio.project.agreements import agreements
-from fetalstudio.project.backups import DATABASE, all_backups
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import AnnotationState, BatchItem
 from fetalstudio.project.removal import removal_effect
+from fetalstudio.project.store.backups import DATABASE, all_backups
+from fetalstudio.project.store.records import AnnotationState, BatchItem
 from fetalstudio.studies.campaigns.campaign import Outcome
 from fetalstudio.studies.campaigns.child import preload
 from fetalstudio.studies.campaigns.damage import damage_bytes

@@ -22,10 +22,10 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.formats.exports import EXPORTS
 from fetalstudio.formats.pictures.picture_files import read_image, write_png
 from fetalstudio.formats.writing.export_folders import PROVENANCE
-from fetalstudio.project.exporters import export_frames
-from fetalstudio.project.importers import ImportReport, import_frames
-from fetalstudio.project.pixels import picture_id
+from fetalstudio.project.exporting.exporters import export_frames
+from fetalstudio.project.importing.importers import ImportReport, import_frames
 from fetalstudio.project.project import Project
+from fetalstudio.project.store.pixels import picture_id
 from fetalstudio.resources import samples_dir
 from fetalstudio.studies.campaigns.campaign import Outcome
 from fetalstudio.studies.campaigns.child import preload
@@ -36,7 +36,7 @@ _SIZE = (200, 136)
 _ELLIPSE = Ellipse(100.0, 68.0, 50.0, 38.0, 20.0)
 _MASK = "picture_mask.png"
 _PRELOADED = (
-    *("fetalstudio.project.importers", "fetalstudio.studies.campaigns.damaged_pictures"),
+    *("fetalstudio.project.importing.importers", "fetalstudio.studies.campaigns.damaged_pictures"),
     *("SimpleITK", "openpyxl", "pyarrow.parquet"),
 )
 

@@ -1,6 +1,7 @@
 r"""The trial of the pairs: what they add where few real frames are at hand.
 
     python -m fetalstudio.studies.pairs carrier PROJECT OUT
+    python -m fetalstudio.studies.pairs confirmation PROJECT OUT
     python -m fetalstudio.studies.pairs paper PROJECT OUT --start SYNTHESIZER
     python -m fetalstudio.studies.pairs unlabelled PROJECT OUT --start SYNTHESIZER
     python -m fetalstudio.studies.pairs show OUT
@@ -23,9 +24,11 @@ from pathlib import Path
 from fetalstudio.core.errors import UserError
 from fetalstudio.studies.pairs.plan import runs_of
 
+CARRIERS = ("carrier", "confirmation")
 STEPS, BATCH, LEARNING_RATE = 400, 8, 1.5e-3
 _DESIGNS = {
     "carrier": ("a generator between hospitals", 300),
+    "confirmation": ("the same with other draws and a stronger control", 300),
     "paper": ("the paper's situation with its missing control", 495),
     "unlabelled": ("a synthesizer that also learns from frames without ellipses", 300),
 }
@@ -70,8 +73,8 @@ def _run(options: argparse.Namespace) -> None:
     with until_stopped() as stopped, Project.open(options.project) as project:
         frames = labelled_frames(project)
         source: Source
-        if options.what == "carrier":
-            source = Carrier(frames, recipe, pairs, options.synthesizer)
+        if options.what in CARRIERS:
+            source = Carrier(frames, recipe, pairs, options.synthesizer, options.what)
         else:
             given = frames, recipe, pairs, Learning(options.start)
             source = Paper(*given) if options.what == "paper" else Unlabelled(*given)
@@ -88,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(design, help=about)
         command.add_argument("project", type=Path, metavar="PROJECT")
         command.add_argument("out", type=Path, metavar="OUT")
-        if design == "carrier":
+        if design in CARRIERS:
             command.add_argument("--synthesizer", type=Path, help="folder; default: the built-in")
         else:
             command.add_argument("--start", type=Path, required=True, metavar="SYNTHESIZER")

@@ -42,6 +42,7 @@ from fetalstudio.studies.pairs.plan import (
     REAL,
     SIMULATED,
     SIMULATED_CONVENTION,
+    Design,
     Run,
 )
 from fetalstudio.studies.pairs.results import AUTO, HeldOut, Settings
@@ -63,7 +64,7 @@ UNLABELLED = 15
 
 
 class Carrier:
-    """The frames of the design ``carrier``."""
+    """The frames of the designs ``carrier`` and ``confirmation``."""
 
     ways: Sequence[str] = (AUTO,)
 
@@ -73,6 +74,7 @@ class Carrier:
         recipe: Recipe,
         pairs: PairSettings,
         synthesizer: Path | None = None,
+        design: Design = "carrier",
     ) -> None:
         self.recipe, self.pairs = recipe, pairs
         self._synthesizer = synthesizer or find_model("synthesizer", BUILT_IN).folder
@@ -82,8 +84,8 @@ class Carrier:
         self.test: Sequence[LabelledFrame] = [frame.loaded() for frame in target]
         self._lender = hc18_parts(frames)[0]
         self.settings = Settings(
-            design="carrier",
-            primary=PRIMARY["carrier"],
+            design=design,
+            primary=PRIMARY[design],
             project={
                 "target": AFRICA,
                 "target_frames": len(target),

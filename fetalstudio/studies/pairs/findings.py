@@ -16,7 +16,7 @@ from fetalstudio.core.metrics import FAILURE, Interval
 from fetalstudio.core.statistics import over_repeats
 from fetalstudio.engine.evidence import Answer
 from fetalstudio.engine.jobs.experiment.request import Comparison, answer, compare
-from fetalstudio.studies.pairs.plan import ADDED, RANDOM, REAL, Primary, Run, runs_of
+from fetalstudio.studies.pairs.plan import RANDOM, REAL, SECONDARY, Primary, Run, runs_of
 from fetalstudio.studies.pairs.results import AUTO, WAYS, Figure, Results, Settings
 
 Values = NDArray[np.float64]
@@ -63,8 +63,8 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
-class Added:
-    """A comparison that was added after the first draws were seen."""
+class Secondary:
+    """A comparison that is reported beside the primary one."""
 
     first: str
     second: str
@@ -81,7 +81,7 @@ class Findings:
     answered: tuple[Answered, ...]
     """The comparison by number of real frames, as far as any draw of it is complete; that of the
     primary number comes first, also before that."""
-    added: tuple[Added, ...]
+    secondary: tuple[Secondary, ...]
     """Those of which any draw is complete."""
     done: int
     planned: int
@@ -130,7 +130,7 @@ def findings(settings: Settings, results: Results) -> Findings:
         settings,
         tuple(cells),
         (answers[0], *(one for one in answers[1:] if one.draws)),
-        tuple(scope.added(primary.real)),
+        tuple(scope.secondary(primary.real)),
         len({r.run for r in results.all}),
         len(runs_of(settings.design)),
         sum(r.cpu_seconds for r in results.all),
@@ -204,12 +204,12 @@ class _Scope:
                 given = answer(pairs, control, self.subjects, primary.margin)
         return Answered(real, len(draws), planned, self.subjects, pairs, control, given)
 
-    def added(self, real: int) -> Iterator[Added]:
-        """The comparisons that were added later, with ``real`` frames."""
-        for first, second in ADDED[self.design]:
+    def secondary(self, real: int) -> Iterator[Secondary]:
+        """The comparisons beside the primary one, with ``real`` frames."""
+        for first, second in SECONDARY[self.design]:
             if draws := self.common(RANDOM, real, (first, second)):
                 found = self.compared((RANDOM, real, first), (RANDOM, real, second), draws)
-                yield Added(first, second, len(draws), found)
+                yield Secondary(first, second, len(draws), found)
 
     def compared(
         self, first: tuple[str, int, str], second: tuple[str, int, str], draws: Sequence[int]

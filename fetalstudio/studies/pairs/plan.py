@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Design = Literal["carrier", "paper", "unlabelled"]
+Design = Literal["carrier", "confirmation", "paper", "unlabelled"]
 
 REAL, PAIRS, MORE_REAL = "real", "pairs", "more-real"
 MANY_REAL = "many-real"
@@ -90,6 +90,15 @@ PRIMARY: Mapping[Design, Primary] = {
         0.01,
         "a generator that may be shared stands in for frames that may not",
     ),
+    "confirmation": Primary(
+        PAIRS,
+        REAL,
+        5,
+        10,
+        MANY_REAL,
+        0.01,
+        "a generator that may be shared stands in for frames that may not",
+    ),
     "paper": Primary(
         PAIRS,
         REAL,
@@ -112,16 +121,22 @@ PRIMARY: Mapping[Design, Primary] = {
 }
 """Decided before the first run of each design (decision 36), and never changed after it."""
 
-ADDED: Mapping[Design, tuple[tuple[str, str], ...]] = {
+SECONDARY: Mapping[Design, tuple[tuple[str, str], ...]] = {
     "carrier": ((MANY_REAL, REAL), (PAIRS, MANY_REAL)),
+    "confirmation": ((PAIRS, MANY_REAL),),
     "paper": (),
     "unlabelled": (),
 }
-"""Comparisons of two arms that were added after the first draws were seen (decision 36), with as
-many real frames as the primary one. They are reported and decide nothing."""
+"""Comparisons of two arms, with as many real frames as the primary one, that are reported beside it
+and decide nothing."""
+
+ADDED_LATER = frozenset[Design]({"carrier"})
+"""The designs whose secondary comparisons were added after the first draws were seen (decision
+36)."""
 
 TARGETS: Mapping[Design, str] = {
     "carrier": "African frames",
+    "confirmation": "African frames",
     "paper": "HC18 frames",
     "unlabelled": "HC18 frames",
 }
@@ -134,7 +149,12 @@ def runs_of(design: Design) -> list[Run]:
     The primary comparison comes first, draw by draw, so that every arm has as many draws wherever
     the trial stops.
     """
-    return {"carrier": _carrier, "paper": _paper, "unlabelled": _unlabelled}[design]()
+    return {
+        "carrier": _carrier,
+        "confirmation": _confirmation,
+        "paper": _paper,
+        "unlabelled": _unlabelled,
+    }[design]()
 
 
 def _carrier() -> list[Run]:
@@ -149,6 +169,11 @@ def _carrier() -> list[Run]:
         *(Run(arm, 5, draw, SHAPES) for draw in range(3) for arm in compared),
         *(Run(arm, 5, 0, FULL) for arm in compared),
     ]
+
+
+def _confirmation() -> list[Run]:
+    """Draws that the design ``carrier`` did not have."""
+    return [Run(arm, 5, draw) for draw in range(10, 20) for arm in (REAL, PAIRS, MANY_REAL)]
 
 
 def _paper() -> list[Run]:

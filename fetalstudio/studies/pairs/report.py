@@ -17,8 +17,8 @@ from fetalstudio.engine.evidence import Answer, Finding, write_evidence
 from fetalstudio.formats.files import write_bytes
 from fetalstudio.formats.tables.table_files import table_text
 from fetalstudio.studies.pairs.figures import figure
-from fetalstudio.studies.pairs.findings import Added, Answered, Cell, Findings, findings
-from fetalstudio.studies.pairs.plan import ARMS, BASES, PAIRS, TARGETS
+from fetalstudio.studies.pairs.findings import Answered, Cell, Findings, Secondary, findings
+from fetalstudio.studies.pairs.plan import ADDED_LATER, ARMS, BASES, PAIRS, TARGETS
 from fetalstudio.studies.pairs.results import Results, Settings
 
 SAID: dict[Answer, str] = {
@@ -58,14 +58,14 @@ def evidence_of(found: Findings) -> list[Finding]:
     settings = found.settings
     if settings.primary.first != PAIRS:
         return []
-    added = " ".join(_in_words(one, settings.primary.real) for one in found.added)
+    beside = " ".join(_in_words(one, settings) for one in found.secondary)
     return [
         _finding(
             settings,
             one,
             one.pairs.difference,
             one.pairs.by_seed,
-            added if one is found.primary else "",
+            beside if one is found.primary else "",
         )
         for one in found.answered
         if one.pairs is not None
@@ -99,8 +99,8 @@ def _finding(
 def markdown(found: Findings) -> str:
     """The primary comparison in a sentence, and a table for each way and group."""
     lines = [verdict(found), ""]
-    for one in found.added:
-        lines += [_in_words(one, found.settings.primary.real), ""]
+    for one in found.secondary:
+        lines += [_in_words(one, found.settings), ""]
     for way in dict.fromkeys(cell.way for cell in found.cells):
         for group in dict.fromkeys(cell.group for cell in found.cells):
             cells = [c for c in found.cells if (c.way, c.group) == (way, group)]
@@ -148,14 +148,16 @@ def verdict(found: Findings) -> str:
     return f"{about}. {SAID[answered.answer]} ({draws}): {numbers}.{claim}"
 
 
-def _in_words(added: Added, real: int) -> str:
+def _in_words(one: Secondary, settings: Settings) -> str:
+    said = "Added later" if settings.design in ADDED_LATER else "Secondary comparison"
     first, second = (
-        ARMS[arm].replace("N real", f"{real} real") for arm in (added.first, added.second)
+        ARMS[arm].replace("N real", f"{settings.primary.real} real")
+        for arm in (one.first, one.second)
     )
     return (
-        f"Added later: {first}, minus {second} "
-        f"({counted(added.draws, 'draw')}): {_points(added.comparison.difference)} points of Dice; "
-        "{:.1f} failures a draw against {:.1f}.".format(*added.comparison.failures)
+        f"{said}: {first}, minus {second} "
+        f"({counted(one.draws, 'draw')}): {_points(one.comparison.difference)} points of Dice; "
+        "{:.1f} failures a draw against {:.1f}.".format(*one.comparison.failures)
     )
 
 

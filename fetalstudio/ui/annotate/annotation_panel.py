@@ -15,7 +15,7 @@ from PySide6.QtWidgets import (
 
 from fetalstudio.core.biometry import measure
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.project.records import (
+from fetalstudio.project.store.records import (
     FOLLOWING,
     PROPOSED_BY,
     Annotation,

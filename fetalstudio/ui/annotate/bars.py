@@ -63,7 +63,7 @@ class FrameBar(QWidget):
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         buttons = self.findChildren(QToolButton)
-        needed = sum(b.sizeHint().width() + self.layout().spacing() for b in buttons)
+        needed = sum(button.sizeHint().width() + theme.SPACE // 2 for button in buttons)
         for button in self._last:
             button.setVisible(needed + _NAME_WIDTH <= self.width())
 

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWi
 
 from fetalstudio.core.calibration import SOURCES, Calibration
 from fetalstudio.core.words import counted
-from fetalstudio.project.records import Frame
+from fetalstudio.project.store.records import Frame
 from fetalstudio.ui import theme
 from fetalstudio.ui.canvas import FrameCanvas, Tool
 from fetalstudio.ui.canvas.view import Point

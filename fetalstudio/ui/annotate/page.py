@@ -14,7 +14,7 @@ from PySide6.QtWidgets import (
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
 from fetalstudio.core.growth import AGE_LABEL, age_of
-from fetalstudio.project.records import Annotation, AnnotationState, Frame
+from fetalstudio.project.store.records import Annotation, AnnotationState, Frame
 from fetalstudio.ui import icons
 from fetalstudio.ui.annotate.annotation_panel import AnnotationPanel, ellipse_style, scrolling
 from fetalstudio.ui.annotate.bars import FrameBar, ViewBar

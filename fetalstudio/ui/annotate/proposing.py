@@ -8,7 +8,7 @@ from PySide6.QtCore import QObject, Signal
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.engine.jobs.propose.request import ProposeRequest, ProposeResult
-from fetalstudio.project.records import Frame
+from fetalstudio.project.store.records import Frame
 from fetalstudio.ui.annotate.annotation_panel import AnnotationPanel
 from fetalstudio.ui.canvas import FrameCanvas
 from fetalstudio.ui.job_runner import JobHandle

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QListWidget, QListWidgetItem, QWidget
 
 from fetalstudio.core.biometry import measure
 from fetalstudio.core.calibration import Calibration
-from fetalstudio.project.records import Annotation, author_in_words
+from fetalstudio.project.store.records import Annotation, author_in_words
 from fetalstudio.ui import theme
 from fetalstudio.ui.common.dots import DOT, dot_icon
 

@@ -9,7 +9,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QMenu, QWidget
 
-from fetalstudio.project.records import Frame
+from fetalstudio.project.store.records import Frame
 from fetalstudio.ui.library.amending import AmendFlow
 from fetalstudio.ui.library.frame_grid import FrameModel
 

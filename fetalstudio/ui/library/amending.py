@@ -18,9 +18,9 @@ from fetalstudio.engine.forgetting import (
     forget,
     plan_forgetting,
 )
-from fetalstudio.project.records import Frame
 from fetalstudio.project.regrouping import Regrouper
 from fetalstudio.project.removal import removal_effect, sentences, subject_effect
+from fetalstudio.project.store.records import Frame
 from fetalstudio.ui import theme
 from fetalstudio.ui.commands import Amend, AmendFrames
 from fetalstudio.ui.common.ask_dialog import AskDialog

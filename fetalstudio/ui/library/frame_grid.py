@@ -43,7 +43,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.engine.cohort_conventions import DrawnFrame
 from fetalstudio.formats.pictures.picture_files import read_image
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import Annotation, Frame, author_in_words
+from fetalstudio.project.store.records import Annotation, Frame, author_in_words
 from fetalstudio.ui import theme
 from fetalstudio.ui.library.thumbnails import Thumbnails
 from fetalstudio.ui.worklist import certainty

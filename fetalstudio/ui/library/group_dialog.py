@@ -27,8 +27,8 @@ from PySide6.QtWidgets import (
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.name_patterns import NamePattern, proposed_patterns
 from fetalstudio.core.words import counted
-from fetalstudio.project.records import Frame
 from fetalstudio.project.regrouping import Grouping, NameMatch, Regrouper
+from fetalstudio.project.store.records import Frame
 from fetalstudio.ui import theme
 from fetalstudio.ui.common.ask_dialog import AskDialog
 from fetalstudio.ui.common.screen import room_for

@@ -23,7 +23,7 @@ from PySide6.QtWidgets import (
 
 from fetalstudio.core.words import counted
 from fetalstudio.formats.reading.doubts import Doubt, Question
-from fetalstudio.project.import_choices import Choices
+from fetalstudio.project.importing.choices import Choices
 from fetalstudio.ui import icons, theme
 from fetalstudio.ui.common.elided_label import ElidedLabel
 from fetalstudio.ui.library.import_pictures import colours_of

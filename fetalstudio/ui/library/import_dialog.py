@@ -32,9 +32,9 @@ from fetalstudio.engine.jobs.sharpest.request import SharpestResult
 from fetalstudio.formats.privacy.identifiers import looks_like
 from fetalstudio.formats.privacy.redaction import Layout, remember
 from fetalstudio.formats.reading.doubts import LEAVE_OUT, MIDDLE, SHARPEST, Question, chosen_frames
-from fetalstudio.project.deidentifying import free_cohort
-from fetalstudio.project.import_choices import NO_CHOICES, Choices
-from fetalstudio.project.import_plan import ImportPlan
+from fetalstudio.project.importing.choices import NO_CHOICES, Choices
+from fetalstudio.project.importing.deidentifying import free_cohort
+from fetalstudio.project.importing.plan import ImportPlan
 from fetalstudio.ui import icons, theme
 from fetalstudio.ui.common.elided_label import ElidedLabel
 from fetalstudio.ui.common.job_bar import JobBar

@@ -16,7 +16,7 @@ from fetalstudio.formats.pictures.picture_files import read_samples
 from fetalstudio.formats.privacy.redaction import Redactor
 from fetalstudio.formats.reading.doubts import NONE, Answers, Doubt, Question
 from fetalstudio.formats.reading.frame_reading import read_shown
-from fetalstudio.project.import_plan import PlannedFrame
+from fetalstudio.project.importing.plan import PlannedFrame
 from fetalstudio.ui import theme
 from fetalstudio.ui.common.pixmaps import shrunk
 from fetalstudio.ui.library.thumbnails import Read

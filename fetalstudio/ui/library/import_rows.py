@@ -8,9 +8,9 @@ from pathlib import Path
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.formats.reading.doubts import Answers, Doubt
-from fetalstudio.project.import_choices import Choices
-from fetalstudio.project.import_plan import TEXT_KEPT, ImportPlan, PlannedFrame, open_doubts
-from fetalstudio.project.import_roles import PlannedFile
+from fetalstudio.project.importing.choices import Choices
+from fetalstudio.project.importing.plan import TEXT_KEPT, ImportPlan, PlannedFrame, open_doubts
+from fetalstudio.project.importing.roles import PlannedFile
 
 
 class Kind(StrEnum):

@@ -32,9 +32,9 @@ from PySide6.QtWidgets import (
 )
 
 from fetalstudio.formats.privacy.redaction import Redactor
-from fetalstudio.project.import_choices import Choices
-from fetalstudio.project.import_plan import ImportPlan
-from fetalstudio.project.import_roles import Role
+from fetalstudio.project.importing.choices import Choices
+from fetalstudio.project.importing.plan import ImportPlan
+from fetalstudio.project.importing.roles import Role
 from fetalstudio.ui import icons, theme
 from fetalstudio.ui.common.key_places import key_of
 from fetalstudio.ui.library.frame_grid import draw_ellipse

@@ -15,8 +15,9 @@ from fetalstudio.core.errors import UserError
 from fetalstudio.core.progress import Stopped
 from fetalstudio.engine.process.events import Event, Progress
 from fetalstudio.engine.process.progress import Steps
-from fetalstudio.project.import_choices import Choices
-from fetalstudio.project.import_planner import Planner
+from fetalstudio.project.importing.choices import Choices
+from fetalstudio.project.importing.options import ImportOptions
+from fetalstudio.project.importing.planner import Planner
 from fetalstudio.project.project import Project
 from fetalstudio.ui.job_runner import Work
 
@@ -137,7 +138,12 @@ class ImportWorker(QThread):
                 steps = Steps(None, self._report, self._must_stop, "Looking at files")
                 if planner is None:
                     source = self._prepare()
-                    planner = Planner(project, source, files=self._files, progress=steps)
+                    planner = Planner(
+                        project,
+                        source,
+                        options=ImportOptions(files=tuple(self._files)),
+                        progress=steps,
+                    )
                 plan = planner.plan(choices, progress=steps)
             except Stopped:
                 if self._cancelled:

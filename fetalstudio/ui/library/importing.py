@@ -20,9 +20,10 @@ from fetalstudio.formats.pictures.picture_files import is_picture
 from fetalstudio.formats.privacy.redaction import Layout, remember
 from fetalstudio.formats.privacy.screen_samples import ScreenSample
 from fetalstudio.formats.tables.table_files import TABLE_SUFFIXES
-from fetalstudio.project.deidentifying import doubtful_texts
-from fetalstudio.project.import_plan import ImportPlan
-from fetalstudio.project.importers import ImportReport
+from fetalstudio.project.importing.deidentifying import doubtful_texts
+from fetalstudio.project.importing.importers import ImportReport
+from fetalstudio.project.importing.options import ImportOptions
+from fetalstudio.project.importing.plan import ImportPlan
 from fetalstudio.ui.commands import ImportFrames
 from fetalstudio.ui.common.text_dialog import TextDialog
 from fetalstudio.ui.library.import_dialog import ImportDialog
@@ -118,8 +119,7 @@ class ImportFlow(QObject):
         request = ImportRequest(
             self.session.open.path,
             plan.source,
-            keep_names=dialog.keep_names.isChecked(),
-            files=source.dicom,
+            options=ImportOptions(keep_names=dialog.keep_names.isChecked(), files=source.dicom),
             choices=dialog.decided,
             seen=seen,
             author=self.session.author,
@@ -218,7 +218,7 @@ class ImportFlow(QObject):
             TextDialog("Import", heading, "\n\n".join(new), self._window).open()
         if result.doubtful_labels:
             labels = tuple(result.doubtful_labels)
-            again = replace(request, keep_labels=labels)
+            again = replace(request, options=replace(request.options, keep_labels=labels))
             self._ask_labels(
                 result.doubtful_labels,
                 doubtful_texts(frame.record.labels for frame in plan.frames),

@@ -27,7 +27,7 @@ from PySide6.QtWidgets import (
 )
 
 from fetalstudio.core.words import counted
-from fetalstudio.project.records import Frame
+from fetalstudio.project.store.records import Frame
 from fetalstudio.ui import icons, theme
 from fetalstudio.ui.commands import SetEllipses
 from fetalstudio.ui.common.allowing import allow

@@ -26,7 +26,7 @@ from fetalstudio.formats.privacy.identifiers import looks_like
 from fetalstudio.formats.tables.frame_columns import LABELS
 from fetalstudio.formats.tables.table_files import TABLE_SUFFIXES
 from fetalstudio.project.calibrating import Calibrating, from_number, from_table, removal
-from fetalstudio.project.records import Frame
+from fetalstudio.project.store.records import Frame
 from fetalstudio.ui import theme
 from fetalstudio.ui.common.ask_dialog import AskDialog
 from fetalstudio.ui.common.form import guard_from_wheel

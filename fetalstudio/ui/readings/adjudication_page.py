@@ -25,7 +25,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
 from fetalstudio.core.words import counted
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import Frame, Reading
+from fetalstudio.project.store.records import Frame, Reading
 from fetalstudio.ui import theme
 from fetalstudio.ui.annotate.bars import ViewBar, tool_button
 from fetalstudio.ui.canvas import CanvasActions, EllipseStyle, FrameCanvas, GreyWindow, Tool

@@ -8,7 +8,7 @@ from PySide6.QtGui import QUndoCommand
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.project.reading_exchange import MergePlan, merge_readings
-from fetalstudio.project.records import Annotation, ReadingSession
+from fetalstudio.project.store.records import Annotation, ReadingSession
 from fetalstudio.ui.commands import ProjectCommand, annotate_as
 from fetalstudio.ui.session import Session
 

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QCheckBox, QLabel, QLineEdit, QListWidget, QWidget
 from fetalstudio.core.errors import UserError
 from fetalstudio.core.words import counted
 from fetalstudio.project.reading_exchange import MergePlan
-from fetalstudio.project.records import Reading
+from fetalstudio.project.store.records import Reading
 from fetalstudio.ui import theme
 from fetalstudio.ui.common.ask_dialog import AskDialog
 

@@ -13,7 +13,7 @@ from fetalstudio.core.errors import UserError
 from fetalstudio.core.words import counted
 from fetalstudio.formats.readings_file import SUFFIX
 from fetalstudio.project.reading_exchange import export_readings, plan_merge
-from fetalstudio.project.records import ReadingSession
+from fetalstudio.project.store.records import ReadingSession
 from fetalstudio.ui.readings.commands import MergeReadings
 from fetalstudio.ui.readings.exchange_dialogs import ExportReadingsDialog, MergeDialog
 from fetalstudio.ui.readings.history_dialog import HistoryDialog

@@ -29,7 +29,7 @@ from PySide6.QtWidgets import (
 
 from fetalstudio.core.errors import UserError
 from fetalstudio.project.audit import NOT_RECORDED, AuditEntry, write_audit_log
-from fetalstudio.project.records import author_in_words
+from fetalstudio.project.store.records import author_in_words
 from fetalstudio.ui import theme
 from fetalstudio.ui.session import Session
 

@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
 from fetalstudio.core.words import counted
-from fetalstudio.project.records import ReadingSession
+from fetalstudio.project.store.records import ReadingSession
 from fetalstudio.ui import theme
 from fetalstudio.ui.annotate.bars import ViewBar, tool_button
 from fetalstudio.ui.canvas import CanvasActions, FrameCanvas, GreyWindow, Tool

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QLabel, QLineEdit, QWidget
 
 from fetalstudio.core.words import counted, format_duration
 from fetalstudio.project.readings import reading_order, sampled
-from fetalstudio.project.records import Frame
+from fetalstudio.project.store.records import Frame
 from fetalstudio.ui import theme
 from fetalstudio.ui.common.ask_dialog import AskDialog
 from fetalstudio.ui.common.form import whole_number

@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWi
 from fetalstudio.core.errors import UserError
 from fetalstudio.core.screening import is_copy
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import Frame, Pair
+from fetalstudio.project.store.records import Frame, Pair
 from fetalstudio.ui import theme
 from fetalstudio.ui.common.form import note
 from fetalstudio.ui.review.thumbnails import FrameThumbnail, ReadPixels

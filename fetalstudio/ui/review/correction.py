@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.screening import Verdict
-from fetalstudio.project.records import SYNTHESIZER, Pair
+from fetalstudio.project.store.records import SYNTHESIZER, Pair
 from fetalstudio.ui import theme
 from fetalstudio.ui.common.form import keyed, note
 

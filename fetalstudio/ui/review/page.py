@@ -22,7 +22,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
 from fetalstudio.core.screening import Verdict
 from fetalstudio.core.words import counted, percent
-from fetalstudio.project.records import Pair, ReviewState
+from fetalstudio.project.store.records import Pair, ReviewState
 from fetalstudio.ui import theme
 from fetalstudio.ui.canvas import CanvasActions, FrameCanvas
 from fetalstudio.ui.commands import ProjectCommand, ReviewPair, ReviewPairs

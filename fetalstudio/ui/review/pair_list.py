@@ -27,7 +27,7 @@ from PySide6.QtWidgets import (
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.screening import PairFilter, Verdict
-from fetalstudio.project.records import Pair
+from fetalstudio.project.store.records import Pair
 from fetalstudio.ui import theme
 from fetalstudio.ui.common.quality import COLOURS, SIGNS, verdict_level
 from fetalstudio.ui.review.thumbnails import ReadPixels, thumbnail

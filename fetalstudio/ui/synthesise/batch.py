@@ -21,7 +21,7 @@ from fetalstudio.engine.jobs.synthesize.request import (
 )
 from fetalstudio.engine.process.events import Preview, Progress
 from fetalstudio.formats.tables.ellipse_table import read_ellipses
-from fetalstudio.project.records import Batch
+from fetalstudio.project.store.records import Batch
 from fetalstudio.ui import theme
 from fetalstudio.ui.commands import DismissBatch
 from fetalstudio.ui.common.allowing import allow

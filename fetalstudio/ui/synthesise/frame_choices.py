@@ -7,7 +7,7 @@ from typing import Any
 
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QStringListModel, Qt
 
-from fetalstudio.project.records import Frame
+from fetalstudio.project.store.records import Frame
 
 Index = QModelIndex | QPersistentModelIndex
 

@@ -23,7 +23,7 @@ from fetalstudio.core.errors import UserError
 from fetalstudio.core.geometry import Size
 from fetalstudio.engine.jobs.sample.request import SampleRequest, SampleResult
 from fetalstudio.engine.process.events import Preview
-from fetalstudio.project.records import Frame
+from fetalstudio.project.store.records import Frame
 from fetalstudio.ui import theme
 from fetalstudio.ui.commands import MoveHead
 from fetalstudio.ui.common.allowing import allow

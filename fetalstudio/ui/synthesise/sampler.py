@@ -10,7 +10,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.engine.jobs.sample.request import DRAFT_STEPS, SampleRequest, SampleResult
 from fetalstudio.engine.process.events import Preview
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import SYNTHETIC_COHORT, Frame, Pair
+from fetalstudio.project.store.records import SYNTHETIC_COHORT, Frame, Pair
 from fetalstudio.ui.job_runner import JobHandle
 from fetalstudio.ui.session import Session
 

@@ -23,7 +23,7 @@ from fetalstudio.engine.jobs.train.request import TrainRequest, TrainResult
 from fetalstudio.engine.process.events import Epoch, Preview
 from fetalstudio.engine.resumable import can_resume, names_in_use
 from fetalstudio.project.models import BUILT_IN
-from fetalstudio.project.records import Run
+from fetalstudio.project.store.records import Run
 from fetalstudio.ui import theme
 from fetalstudio.ui.commands import AdoptModel
 from fetalstudio.ui.common.allowing import allow

@@ -9,7 +9,7 @@ from typing import Any
 from PySide6.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
 
 from fetalstudio.engine.jobs.train.verdict import how_to_use
-from fetalstudio.project.records import Run
+from fetalstudio.project.store.records import Run
 from fetalstudio.ui import theme
 from fetalstudio.ui.common.form import note
 

@@ -10,7 +10,7 @@ from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QFileDialog, QMenu, QMessageBox, QWidget
 
 from fetalstudio.core.errors import UserError
-from fetalstudio.project.backups import Backup, all_backups
+from fetalstudio.project.store.backups import Backup, all_backups
 from fetalstudio.ui.common.ask_dialog import AskDialog
 from fetalstudio.ui.session import Session, sample_project_path
 

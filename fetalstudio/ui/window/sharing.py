@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QCheckBox, QFileDialog, QLineEdit, QRadioButton, Q
 
 from fetalstudio.core.errors import UserError
 from fetalstudio.engine.jobs.shareable.request import ShareableRequest, ShareableResult
-from fetalstudio.project.sharing import Sharing, plan_sharing
+from fetalstudio.project.exporting.sharing import Sharing, plan_sharing
 from fetalstudio.ui.common.ask_dialog import AskDialog
 from fetalstudio.ui.session import Session
 

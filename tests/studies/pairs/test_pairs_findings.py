@@ -36,6 +36,7 @@ FRAMES = 24
 def settings(design: Design) -> Settings:
     groups = {
         "carrier": ("calipers", "no calipers"),
+        "confirmation": ("calipers", "no calipers"),
         "paper": ("HC18", "Spain", "Africa"),
         "unlabelled": ("HC18",),
     }[design]
@@ -161,17 +162,33 @@ def test_comparisons_that_were_added_later_decide_nothing(tmp_path: Path) -> Non
     folder = filled(tmp_path, "carrier", 10, gain)
     found = findings(Settings.read(folder), Results(folder))
     assert found.primary.answer == "insensitive"
-    assert [(one.first, one.second, one.draws) for one in found.added] == [
+    assert [(one.first, one.second, one.draws) for one in found.secondary] == [
         (MANY_REAL, REAL, 10),
         (PAIRS, MANY_REAL, 10),
     ]
-    means = [one.comparison.difference.mean for one in found.added]
+    means = [one.comparison.difference.mean for one in found.secondary]
     assert means == pytest.approx([0.04, 0.01], abs=0.003)
     main(["show", str(folder)])
     assert (folder / "trial.md").read_text().count("Added later: ") == 2
     primary, other = evidence_of(found)
     assert primary.real == 5 and primary.beside.count("Added later: ") == 2
     assert other.real == 10 and not other.beside
+
+
+def test_the_confirmation_has_other_draws_and_the_stronger_control(tmp_path: Path) -> None:
+    def gain(run: Run) -> float:
+        return {PAIRS: 0.05, MANY_REAL: 0.04}.get(run.arm, 0.0)
+
+    drawn = {design: {r.draw for r in runs_of(design)} for design in ("carrier", "confirmation")}
+    assert not drawn["carrier"] & drawn["confirmation"]
+    folder = filled(tmp_path, "confirmation", max(drawn["confirmation"]) + 1, gain)
+    found = findings(Settings.read(folder), Results(folder))
+    assert found.primary.answer == "yes" and found.primary.draws == 10
+    main(["show", str(folder)])
+    text = (folder / "trial.md").read_text()
+    assert PRIMARY["confirmation"].claim in text
+    assert "Secondary comparison: 5 real + pairs, minus 5 real + as many other real" in text
+    assert "Added later" not in text
 
 
 def test_tables_report_calipers_apart_and_every_arm(tmp_path: Path) -> None:
@@ -191,11 +208,12 @@ def test_tables_report_calipers_apart_and_every_arm(tmp_path: Path) -> None:
     assert int(rows["random", "5", PSEUDO, "calipers"]["frames"]) == FRAMES // 2
 
 
-@pytest.mark.parametrize("design", ["carrier", "paper", "unlabelled"])
+@pytest.mark.parametrize("design", ["carrier", "confirmation", "paper", "unlabelled"])
 def test_the_figure_is_drawn_from_the_raw_results(tmp_path: Path, design: Design) -> None:
     ways = (AUTO, BOX) if design == "paper" else (AUTO,)
     pictures = []
-    for draws, pairs in ((0, 0.0), (1, 0.0), (1, 0.05)):
+    first = min(run.draw for run in runs_of(design))
+    for draws, pairs in ((first, 0.0), (first + 1, 0.0), (first + 1, 0.05)):
         folder = filled(tmp_path / f"{draws}{pairs}", design, draws, gains(pairs), ways)
         main(["show", str(folder)])
         pictures.append(read_image(folder / "trial.png"))

@@ -218,7 +218,7 @@ def test_what_was_decided_before_the_first_run_cannot_change(
         Settings.read(tmp_path / "elsewhere")
 
 
-@pytest.mark.parametrize("design", ["carrier", "paper", "unlabelled"])
+@pytest.mark.parametrize("design", ["carrier", "confirmation", "paper", "unlabelled"])
 def test_wherever_a_design_stops_the_compared_arms_have_as_many_draws(design: str) -> None:
     runs = runs_of(design)  # type: ignore[arg-type]
     primary = PRIMARY[design]  # type: ignore[index]
@@ -228,9 +228,10 @@ def test_wherever_a_design_stops_the_compared_arms_have_as_many_draws(design: st
     for stop in range(len(first)):
         counts = [sum(r.arm == arm for r in first[:stop]) for arm in compared]
         assert max(counts) - min(counts) <= 1
+    start = min(r.draw for r in runs)
     for arm in compared:
         done = [r.draw for r in runs if (r.arm, r.real, r.base) == (arm, primary.real, "random")]
-        assert done == list(range(primary.draws))
+        assert done == list(range(start, start + primary.draws))
 
 
 def test_the_sixty_frames_of_the_synthesizer_are_no_others_of_the_segmenter(

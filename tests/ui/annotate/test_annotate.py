@@ -28,9 +28,9 @@ from fetalstudio.engine.jobs.propose.request import Proposal, ProposeRequest, Pr
 from fetalstudio.engine.jobs.snap.request import SnapRequest, SnapResult
 from fetalstudio.engine.process.client import EngineClient
 from fetalstudio.engine.process.events import Cancelled, Event, Failed, Finished
-from fetalstudio.project.database import Database
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import Annotation
+from fetalstudio.project.store.database import Database
+from fetalstudio.project.store.records import Annotation
 from fetalstudio.ui import theme
 from fetalstudio.ui.annotate.biometry_panel import NONE, BiometryPanel
 from fetalstudio.ui.annotate.page import AnnotatePage

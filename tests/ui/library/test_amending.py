@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QApplication, QComboBox, QDialog, QLabel
 from pytestqt.qtbot import QtBot
 
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import Frame
+from fetalstudio.project.store.records import Frame
 from fetalstudio.ui.library.amending import DecideDialog, ForgetDialog, KeyDialog
 from fetalstudio.ui.library.group_dialog import GroupDialog
 from fetalstudio.ui.library.page import LibraryPage

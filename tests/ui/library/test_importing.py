@@ -20,10 +20,10 @@ from fetalstudio.core.progress import NO_PROGRESS, Progress, Stopped
 from fetalstudio.engine.jobs.import_frames.request import ImportRequest
 from fetalstudio.formats.pictures.picture_files import write_png
 from fetalstudio.formats.reading.doubts import Question
-from fetalstudio.project.import_choices import NO_CHOICES, Choices
-from fetalstudio.project.import_plan import ImportPlan
-from fetalstudio.project.import_planner import Planner
-from fetalstudio.project.importers import ImportReport, import_frames
+from fetalstudio.project.importing.choices import NO_CHOICES, Choices
+from fetalstudio.project.importing.importers import ImportReport, import_frames
+from fetalstudio.project.importing.plan import ImportPlan
+from fetalstudio.project.importing.planner import Planner
 from fetalstudio.project.project import Project
 from fetalstudio.resources import samples_dir
 from fetalstudio.ui import theme

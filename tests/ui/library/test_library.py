@@ -19,7 +19,7 @@ from fetalstudio.core.errors import UserError
 from fetalstudio.engine.cohort_split import labelled_frames
 from fetalstudio.engine.jobs.import_frames.request import ImportRequest
 from fetalstudio.engine.jobs.measure_conventions.request import MeasureConventionsRequest
-from fetalstudio.project.importers import ImportReport
+from fetalstudio.project.importing.importers import ImportReport
 from fetalstudio.project.project import Project
 from fetalstudio.ui.annotate.page import AnnotatePage
 from fetalstudio.ui.commands import SetEllipse

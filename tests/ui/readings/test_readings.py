@@ -27,7 +27,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.project.agreements import group_agreement
 from fetalstudio.project.project import Project
 from fetalstudio.project.reading_exchange import export_readings
-from fetalstudio.project.records import Annotation, Frame
+from fetalstudio.project.store.records import Annotation, Frame
 from fetalstudio.ui.readings.adjudication_page import AdjudicationPage
 from fetalstudio.ui.readings.agreement_page import AgreementPage
 from fetalstudio.ui.readings.exchange_dialogs import ExportReadingsDialog, MergeDialog

@@ -13,7 +13,7 @@ from pytestqt.qtbot import QtBot
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.screening import PairFilter
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import Pair
+from fetalstudio.project.store.records import Pair
 from fetalstudio.ui.commands import SetEllipse
 from fetalstudio.ui.review.page import ReviewPage
 from fetalstudio.ui.session import Session

@@ -16,7 +16,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.heads import HeadConstraints
 from fetalstudio.engine.jobs.synthesize.like_cohort import ellipses_like
 from fetalstudio.engine.jobs.synthesize.request import SynthesizeResult
-from fetalstudio.project.records import BatchItem
+from fetalstudio.project.store.records import BatchItem
 from fetalstudio.ui.commands import SetEllipse
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.synthesise.batch import BatchPanel

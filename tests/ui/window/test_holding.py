@@ -14,8 +14,8 @@ from PySide6.QtWidgets import QFileDialog, QMessageBox, QPushButton
 from pytestqt.qtbot import QtBot
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.project.backups import all_backups
 from fetalstudio.project.project import Project
+from fetalstudio.project.store.backups import all_backups
 from fetalstudio.ui.commands import SetEllipse
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.window.main_window import MainWindow

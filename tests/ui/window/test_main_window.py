@@ -70,7 +70,12 @@ def test_without_a_project_an_import_asks_for_one_before_it_asks_for_a_folder(
     session: Session, window: MainWindow, monkeypatch: pytest.MonkeyPatch, qtbot: QtBot
 ) -> None:
     asked: list[object] = []
-    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *a: asked.append(a) or "")
+
+    def ask_folder(*arguments: object) -> str:
+        asked.append(arguments)
+        return ""
+
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", ask_folder)
     with qtbot.waitSignal(session.message) as said:
         qtbot.mouseClick(window.library.import_button, Qt.MouseButton.LeftButton)
     assert "make a project first" in said.args[0] and not asked

@@ -20,7 +20,7 @@ from fetalstudio.core.progress import Progress
 from fetalstudio.engine.forgetting import forget, plan_forgetting
 from fetalstudio.project.amendments import Amendments
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import Amendment
+from fetalstudio.project.store.records import Amendment
 from fetalstudio.ui.commands import AmendFrames
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.window.main_window import MainWindow

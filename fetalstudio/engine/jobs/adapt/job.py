@@ -49,7 +49,7 @@ from fetalstudio.formats.files import atomic_folder
 from fetalstudio.formats.model_card import ModelCard, write_seen_subjects, write_training_frames
 from fetalstudio.formats.neighbours import write_neighbours
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import Run
+from fetalstudio.project.store.records import Run
 from fetalstudio.synthesis.adapting import Halt, adapt, adapt_settings
 from fetalstudio.synthesis.detail import Detail
 from fetalstudio.synthesis.lift import Lift

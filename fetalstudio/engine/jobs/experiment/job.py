@@ -46,7 +46,7 @@ from fetalstudio.engine.resumable import (
 )
 from fetalstudio.formats.model_card import fingerprint
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import Run
+from fetalstudio.project.store.records import Run
 from fetalstudio.segmentation.embeddings import EmbeddingCache
 from fetalstudio.segmentation.fine_tuning import FINE_TUNING
 from fetalstudio.segmentation.segmenter import Segmenter

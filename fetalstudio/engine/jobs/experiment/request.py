@@ -25,7 +25,7 @@ from fetalstudio.core.words import counted
 from fetalstudio.engine.comparisons import comparisons_in_words
 from fetalstudio.engine.evidence import Answer
 from fetalstudio.engine.process.job import Job
-from fetalstudio.project.records import Run
+from fetalstudio.project.store.records import Run
 
 BEFORE = "before"
 """Used like the name of a mix for the original segmenter, which is measured once."""

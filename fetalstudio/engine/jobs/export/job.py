@@ -9,7 +9,7 @@ from fetalstudio.engine.measured_conventions import measure_conventions
 from fetalstudio.engine.models.seen import MakersSeen
 from fetalstudio.engine.process.job import CancelCheck, Report
 from fetalstudio.engine.process.progress import Steps
-from fetalstudio.project.exporters import export_frames
+from fetalstudio.project.exporting.exporters import export_frames
 from fetalstudio.project.project import Project
 
 

@@ -6,7 +6,7 @@ from fetalstudio.engine.clips import sharpest_finder
 from fetalstudio.engine.jobs.import_frames.request import ImportRequest
 from fetalstudio.engine.process.job import CancelCheck, Report
 from fetalstudio.engine.process.progress import Steps
-from fetalstudio.project.importers import ImportReport, import_frames
+from fetalstudio.project.importing.importers import ImportReport, import_frames
 from fetalstudio.project.project import Project
 
 
@@ -17,16 +17,9 @@ def run(request: ImportRequest, report: Report, cancelled: CancelCheck) -> Impor
             project,
             request.source,
             request.choices,
-            format=request.format,
+            request.options,
             cohort=request.cohort,
-            mask_value=request.mask_value,
-            keep_names=request.keep_names,
-            keep_labels=request.keep_labels,
-            frames=request.frames,
-            redact=request.redact,
             sharpest=sharpest_finder(report, cancelled),
-            files=request.files,
-            head_label=request.head_label,
             seen=request.seen,
             author=request.author,
             progress=Steps(None, report, cancelled, "importing"),

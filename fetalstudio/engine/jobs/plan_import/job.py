@@ -6,8 +6,8 @@ from fetalstudio.engine.clips import sharpest_finder
 from fetalstudio.engine.jobs.plan_import.request import PlanRequest
 from fetalstudio.engine.process.job import CancelCheck, Report
 from fetalstudio.engine.process.progress import Steps
-from fetalstudio.project.import_plan import ImportPlan
-from fetalstudio.project.import_planner import plan_import
+from fetalstudio.project.importing.plan import ImportPlan
+from fetalstudio.project.importing.planner import plan_import
 from fetalstudio.project.project import Project
 
 
@@ -18,10 +18,7 @@ def run(request: PlanRequest, report: Report, cancelled: CancelCheck) -> ImportP
             project,
             request.source,
             request.choices,
-            format=request.format,
-            frames=request.frames,
-            head_label=request.head_label,
-            redact=request.redact,
+            request.options,
             sharpest=sharpest_finder(report, cancelled),
             progress=Steps(None, report, cancelled, "looking at files"),
         )

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from fetalstudio.engine.process.job import Job
-from fetalstudio.formats.privacy.redaction import Policy
-from fetalstudio.formats.sources import AUTO
-from fetalstudio.project.import_choices import NO_CHOICES, Choices
-from fetalstudio.project.import_plan import ImportPlan
+from fetalstudio.project.importing.choices import NO_CHOICES, Choices
+from fetalstudio.project.importing.options import USUAL, ImportOptions
+from fetalstudio.project.importing.plan import ImportPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +22,4 @@ class PlanRequest:
     project: Path
     source: Path
     choices: Choices = NO_CHOICES
-    format: str = AUTO
-    """Of the source: ``auto`` or a name in :data:`fetalstudio.formats.sources.FORMATS`."""
-    frames: str | None = None
-    """Of files with several: see :attr:`fetalstudio.formats.reading.doubts.Question.FRAMES`."""
-    head_label: str | None = None
-    """How the head is called in annotation files of other programs."""
-    redact: Policy = "auto"
-    """How what a scanner shows around the sector and text in it are blacked out."""
+    options: ImportOptions = USUAL

@@ -17,7 +17,7 @@ from fetalstudio.engine.process.events import Warned
 from fetalstudio.engine.process.job import CancelCheck, Report
 from fetalstudio.engine.process.progress import Steps
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import FOLLOWING, PROPOSED_BY, Annotation, Frame
+from fetalstudio.project.store.records import FOLLOWING, PROPOSED_BY, Annotation, Frame
 
 if TYPE_CHECKING:
     from fetalstudio.segmentation.box_prompt import Box

@@ -5,8 +5,8 @@ from __future__ import annotations
 from fetalstudio.engine.jobs.shareable.request import ShareableRequest, ShareableResult
 from fetalstudio.engine.process.job import CancelCheck, Report
 from fetalstudio.engine.process.progress import Steps
+from fetalstudio.project.exporting.sharing import make_shareable, plan_sharing, write_shareable
 from fetalstudio.project.project import Project
-from fetalstudio.project.sharing import make_shareable, plan_sharing, write_shareable
 
 
 def run(request: ShareableRequest, report: Report, cancelled: CancelCheck) -> ShareableResult:

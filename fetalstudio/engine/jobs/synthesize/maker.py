@@ -29,7 +29,7 @@ from fetalstudio.formats.pictures.synthetic_notes import (
 )
 from fetalstudio.formats.writing.pair_files import PairFiles, PairRecord
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import SYNTHETIC_COHORT, Batch, BatchItem, Pair
+from fetalstudio.project.store.records import SYNTHETIC_COHORT, Batch, BatchItem, Pair
 from fetalstudio.synthesis.interface import Drawn
 from fetalstudio.synthesis.scene import Scene
 from fetalstudio.synthesis.simulated import SIMULATED, scale_of

@@ -24,9 +24,9 @@ from fetalstudio.engine.process.progress import Steps
 from fetalstudio.formats.pictures.picture_files import check_size
 from fetalstudio.formats.tables.ellipse_table import NamedEllipse
 from fetalstudio.formats.writing.pair_files import TABLE, PairFiles
-from fetalstudio.project.deidentifying import stored_pair_names
+from fetalstudio.project.importing.deidentifying import stored_pair_names
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import Batch, BatchItem, Frame
+from fetalstudio.project.store.records import Batch, BatchItem, Frame
 from fetalstudio.synthesis.simulated import SIMULATED
 
 _SETTINGS = {"synthesizer", "synthesizer_sha256", "steps", "guidance", "cohort", "out"}

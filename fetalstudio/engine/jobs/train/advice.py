@@ -16,7 +16,7 @@ from fetalstudio.core.words import counted
 from fetalstudio.engine.cohort_conventions import CohortConvention
 from fetalstudio.engine.evidence import KNOWS, Answer, Finding, Knowledge, measured
 from fetalstudio.engine.models.seen import Seen
-from fetalstudio.project.records import Pair
+from fetalstudio.project.store.records import Pair
 
 Expected = Literal["help", "nothing", "harm", "open"]
 _HOLDS = 2

@@ -12,7 +12,7 @@ from typing import Any
 
 from fetalstudio.core.training_settings import TrainingSettings, settings_of
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import Run
+from fetalstudio.project.store.records import Run
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ from fetalstudio.engine.jobs.train.duplicates import across_parts, descriptor
 from fetalstudio.engine.models.seen import Seen, cohorts_learnt, seen_by_named
 from fetalstudio.project.frames import REMOVE_FRAMES, SET_SUBJECT
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import Pair
+from fetalstudio.project.store.records import Pair
 
 MIN_SUBJECTS = 3
 """One subject for each part."""

@@ -48,7 +48,7 @@ from fetalstudio.formats.model_card import (
 )
 from fetalstudio.learning import describe
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import Run
+from fetalstudio.project.store.records import Run
 from fetalstudio.segmentation.embeddings import EmbeddingCache
 from fetalstudio.segmentation.epochs import EpochFigures
 from fetalstudio.segmentation.examples import EMBEDDING

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,22 +17,20 @@ from fetalstudio.core.growth import AGE_LABEL
 from fetalstudio.core.progress import NO_PROGRESS, Progress
 from fetalstudio.core.splits import Part
 from fetalstudio.core.words import counted
-from fetalstudio.formats.privacy.redaction import Policy
 from fetalstudio.formats.privacy.subjects import video_of
-from fetalstudio.formats.reading.doubts import Question
-from fetalstudio.formats.sources import AUTO
 from fetalstudio.formats.tables.frame_rows import some
-from fetalstudio.project.deidentifying import is_public_name, stored_pair_names
 from fetalstudio.project.frames import REMOVE_FRAMES, Logged
-from fetalstudio.project.import_choices import NO_CHOICES, Choices, with_frames
-from fetalstudio.project.import_comparisons import is_synthetic_frame
-from fetalstudio.project.import_plan import ImportPlan, PlannedFrame
-from fetalstudio.project.import_planner import Planner, Sharpest
+from fetalstudio.project.importing.choices import NO_CHOICES, Choices
+from fetalstudio.project.importing.comparisons import is_synthetic_frame
+from fetalstudio.project.importing.deidentifying import is_public_name, stored_pair_names
+from fetalstudio.project.importing.options import USUAL, ImportOptions
+from fetalstudio.project.importing.plan import ImportPlan, PlannedFrame
+from fetalstudio.project.importing.planner import Planner, Sharpest
 from fetalstudio.project.pairs import SameAsRealError
 from fetalstudio.project.patients import Keys
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import AnnotationState, Frame
 from fetalstudio.project.staging import Staging
+from fetalstudio.project.store.records import AnnotationState, Frame
 
 AUTHOR = "import"
 """Who made the annotations that came with the frames."""
@@ -71,16 +69,9 @@ def import_frames(
     project: Project,
     source: Path,
     choices: Choices = NO_CHOICES,
+    options: ImportOptions = USUAL,
     *,
-    format: str = AUTO,
     cohort: str | None = None,
-    mask_value: str | None = None,
-    keep_names: bool = False,
-    keep_labels: Collection[str] = (),
-    frames: str | None = None,
-    head_label: str | None = None,
-    redact: Policy = "auto",
-    files: Sequence[Path] = (),
     seen: Mapping[str, str | None] | None = None,
     sharpest: Sharpest | None = None,
     author: str = AUTHOR,
@@ -89,22 +80,13 @@ def import_frames(
     """Plan the import of a folder (or one image) in a format of
     :mod:`fetalstudio.formats.sources`, and store what is planned: all, or nothing.
 
-    Of what the ``choices`` leave in doubt, only the safe part is imported; ``cohort`` and
-    ``mask_value`` are short for choices. A picture that is no longer what it was among the pictures
-    of the plan that a person has ``seen`` is left out. The import is an amendment by ``author``,
-    and can be undone as one.
+    Of what the ``choices`` leave in doubt, only the safe part is imported; ``cohort`` is short for
+    a choice. It defaults to the folder's name, and to a neutral one where that may say who a
+    patient is. A picture that is no longer what it was among the pictures of the plan that a person
+    has ``seen`` is left out. ``sharpest`` looks for the best frame of a clip, where that is chosen.
+    The import is an amendment by ``author``, and can be undone as one.
 
-    The frames get neutral names; with ``keep_names`` those of their files, as the frames of HC18
-    always do. ``cohort`` defaults to the folder's name, and to a neutral one where that may say who
-    a patient is. Labels that may say it are left out, unless they are among ``keep_labels``.
-    ``mask_value`` says which value (``2``) or colour (``#ff0000``) marks the head in mask pictures,
-    and ``head_label`` how annotation files call it. ``frames`` says which frames of a file with
-    several are taken, as :attr:`~fetalstudio.formats.reading.doubts.Question.FRAMES` has it; by
-    default the middle one of a clip, and all of other files. ``sharpest`` looks for the best frame
-    of a clip, where that is chosen. With ``files``, these DICOM files and archives alone are
-    imported, of the folder ``source``.
-
-    What a scanner shows around the sector, and text in it, are blacked out as ``redact`` says, with
+    What a scanner shows around the sector, and text in it, are blacked out as the options say, with
     what was confirmed of the scanner's layout; a frame of which that is in doubt is left out.
     Annotations count as final; a doubtful one is a proposal. A picture that the project already
     holds gets what it lacks (a calibration; an ellipse, where none was drawn). The parts that the
@@ -118,19 +100,8 @@ def import_frames(
     project is then as it was. After :class:`Stopped`, the next import of this source goes on where
     this one stopped; see :class:`~fetalstudio.project.staging.Imports`.
     """
-    head = [] if mask_value is None else [(Question.HEAD, mask_value, ())]
-    choices = with_frames(choices.joined(Choices.of(head, cohort=cohort)), frames)
-    planner = Planner(
-        project,
-        source,
-        format=format,
-        head_label=head_label,
-        redact=redact,
-        files=files,
-        keep_labels=keep_labels,
-        sharpest=sharpest,
-        progress=progress,
-    )
+    planner = Planner(project, source, options, sharpest=sharpest, progress=progress)
+    choices = choices.joined(Choices(cohort))
     with project.imports.staging(source) as staging:
         plan = planner.plan(choices, staging=staging, progress=progress)
         if seen is not None:
@@ -138,7 +109,7 @@ def import_frames(
         if not any(frame.frame_id for frame in plan.frames):
             raise InputError(_nothing(plan))
         staging.settle(progress)
-        report = _store(project, staging, plan, keep_names, author)
+        report = _store(project, staging, plan, options.keep_names, author)
         return replace(report, resumed=staging.resumed)
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from fetalstudio.formats.reading.doubts import NONE, Question, head_doubt
 from fetalstudio.project.frames import SET_SUBJECT
-from fetalstudio.project.import_choices import Choices
-from fetalstudio.project.import_plan import PlannedFrame
-from fetalstudio.project.records import Frame
+from fetalstudio.project.importing.choices import Choices
+from fetalstudio.project.importing.plan import PlannedFrame
+from fetalstudio.project.store.records import Frame
 
 
 def is_synthetic_frame(path: Path, held: Frame) -> str:

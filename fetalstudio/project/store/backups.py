@@ -20,7 +20,7 @@ from pathlib import Path
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.words import quoted
 from fetalstudio.formats.files import atomic_path
-from fetalstudio.project.locks import Lock
+from fetalstudio.project.store.locks import Lock
 
 DATABASE = "project.db"
 FOLDER = "backups"

@@ -111,14 +111,6 @@ class Choices:
 NO_CHOICES = Choices()
 
 
-def with_frames(choices: Choices, frames: str | None) -> Choices:
-    """The choices with those frames of every file that has several, where nothing else is chosen.
-
-    Raises :class:`InputError` for what is no answer to :attr:`Question.FRAMES`.
-    """
-    return choices if frames is None else Choices.of([("frames", frames, ())]).joined(choices)
-
-
 def check_named(choices: Choices, records: Mapping[str, FrameRecord], source: Path) -> None:
     """Raise :class:`InputError` for choices about a file that is not there."""
     wanted = set(choices.by_file)

@@ -24,7 +24,7 @@ from fetalstudio.formats.pictures.picture_files import (
     read_image,
     write_png,
 )
-from fetalstudio.project.rows import is_frame_id
+from fetalstudio.project.store.rows import is_frame_id
 
 Pixels = NDArray[np.uint8]
 """(H, W) grey, 0 to 255."""

@@ -13,8 +13,8 @@ from typing import Any
 
 from fetalstudio.core.errors import UserError
 from fetalstudio.formats.files import atomic_path
-from fetalstudio.project import schema
-from fetalstudio.project.backups import put_back
+from fetalstudio.project.store import schema
+from fetalstudio.project.store.backups import put_back
 
 BUSY_SECONDS = 5.0
 """How long a write waits for that of another process."""

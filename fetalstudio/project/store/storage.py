@@ -17,10 +17,10 @@ import numpy as np
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
-from fetalstudio.project.backups import put_back
-from fetalstudio.project.database import Database
-from fetalstudio.project.pixels import Pictures, Pixels
-from fetalstudio.project.rows import DAMAGE
+from fetalstudio.project.store.backups import put_back
+from fetalstudio.project.store.database import Database
+from fetalstudio.project.store.pixels import Pictures, Pixels
+from fetalstudio.project.store.rows import DAMAGE
 
 Record = TypeVar("Record")
 

@@ -1,26 +1,27 @@
-"""Plans an import: see :mod:`fetalstudio.project.import_plan`."""
+"""Plans an import: see :mod:`fetalstudio.project.importing.plan`."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.progress import NO_PROGRESS, Progress
-from fetalstudio.formats.privacy.redaction import Policy, Redactor, remembered
+from fetalstudio.formats.privacy.redaction import Redactor, remembered
 from fetalstudio.formats.privacy.screen_samples import ScreenSample, ScreenSamples
 from fetalstudio.formats.reading.doubts import MIDDLE, SHARPEST, Answers, Question
 from fetalstudio.formats.reading.frame_records import FrameRecord
 from fetalstudio.formats.reading.table_ellipses import with_axes_doubts
-from fetalstudio.formats.sources import AUTO, read_source
-from fetalstudio.project.deidentifying import doubtful_labels, stored_cohort
-from fetalstudio.project.import_choices import NO_CHOICES, Choices, check_named, with_frames
-from fetalstudio.project.import_comparisons import compared, with_single_structures
-from fetalstudio.project.import_plan import ImportPlan, PlannedFrame
-from fetalstudio.project.import_reading import Wanted, planned_frame, read_ahead
-from fetalstudio.project.import_roles import PlannedFile, Role, other_files
+from fetalstudio.formats.sources import read_source
+from fetalstudio.project.importing.choices import NO_CHOICES, Choices, check_named
+from fetalstudio.project.importing.comparisons import compared, with_single_structures
+from fetalstudio.project.importing.deidentifying import doubtful_labels, stored_cohort
+from fetalstudio.project.importing.options import USUAL, ImportOptions
+from fetalstudio.project.importing.plan import ImportPlan, PlannedFrame
+from fetalstudio.project.importing.reading import Wanted, planned_frame, read_ahead
+from fetalstudio.project.importing.roles import PlannedFile, Role, other_files
 from fetalstudio.project.patients import Keys
 from fetalstudio.project.project import DATABASE, Project
 from fetalstudio.project.staging import Staging
@@ -34,30 +35,18 @@ def plan_import(
     project: Project,
     source: Path,
     choices: Choices = NO_CHOICES,
+    options: ImportOptions = USUAL,
     *,
-    format: str = AUTO,
-    frames: str | None = None,
-    head_label: str | None = None,
-    redact: Policy = "auto",
     sharpest: Sharpest | None = None,
     progress: Progress = NO_PROGRESS,
 ) -> ImportPlan:
     """Read a folder (or one image) in a format of :mod:`fetalstudio.formats.sources`, and say what
     an import of it would do under these choices. Nothing is stored.
 
-    The options are those of :func:`fetalstudio.project.importers.import_frames`. Raises as
-    :class:`Planner` and :meth:`Planner.plan`.
+    Raises as :class:`Planner` and :meth:`Planner.plan`.
     """
-    planner = Planner(
-        project,
-        source,
-        format=format,
-        head_label=head_label,
-        redact=redact,
-        sharpest=sharpest,
-        progress=progress,
-    )
-    return planner.plan(with_frames(choices, frames), progress=progress)
+    planner = Planner(project, source, options, sharpest=sharpest, progress=progress)
+    return planner.plan(choices, progress=progress)
 
 
 class Planner:
@@ -71,32 +60,26 @@ class Planner:
         self,
         project: Project,
         source: Path,
+        options: ImportOptions = USUAL,
         *,
-        format: str = AUTO,
-        head_label: str | None = None,
-        redact: Policy = "auto",
-        files: Sequence[Path] = (),
-        keep_labels: Collection[str] = (),
         sharpest: Sharpest | None = None,
         progress: Progress = NO_PROGRESS,
     ) -> None:
         """Find the frames of the source; no picture is decoded but a few of those of which a table
-        has the ellipse. ``sharpest`` looks for the best
-        frame of a clip, where that is chosen.
+        has the ellipse. ``sharpest`` looks for the best frame of a clip, where that is chosen.
 
-        The options are those of :func:`fetalstudio.project.importers.import_frames`. Raises
-        :class:`InputError` for a source without an image, for the store of a project, or where the
-        secret of the patients' keys is on another computer, and :class:`Stopped` if asked to.
+        Raises :class:`InputError` for a source without an image, for the store of a project, or
+        where the secret of the patients' keys is on another computer, and :class:`Stopped` if asked
+        to.
         """
         _check_not_a_store(source)
-        found = read_source(source, format, head_label, files, progress)
+        found = read_source(source, options.format, options.head_label, options.files, progress)
         self._found = replace(found, records=with_axes_doubts(found.records, progress))
         self._screens = ScreenSamples()
-        self._redactor = Redactor(redact, seen=self._screens.saw)
+        self._redactor = Redactor(options.redact, seen=self._screens.saw)
         self._follow_confirmed()
-        self._keep_labels = keep_labels
         project.patients.check_secret()
-        self._project, self._format = project, format
+        self._project, self._options = project, options
         self._source = source = Path(source).absolute()
         self._root = source if source.is_dir() else source.parent
         pictures = (*self._found.records, *self._found.unsure)
@@ -130,6 +113,7 @@ class Planner:
         Raises :class:`InputError` for choices about a file that is not there, and
         :class:`Stopped` if asked to.
         """
+        choices = self._options.joined(choices)
         changed = self._follow_confirmed()
         chosen = self._chosen(choices)
         records, drawn = self._assigned(
@@ -188,14 +172,18 @@ class Planner:
             notes += (renamed,)
         return ImportPlan(
             source=self._source,
-            format=self._format,
+            format=self._options.format,
             cohort=cohort,
             choices=choices,
             frames=with_single_structures(frames, choices),
             files=tuple(sorted(files, key=lambda file: file.path)),
             notes=notes,
             doubtful_labels=doubtful_labels(
-                {n: text for n, text in f.record.labels.items() if n not in self._keep_labels}
+                {
+                    n: text
+                    for n, text in f.record.labels.items()
+                    if n not in self._options.keep_labels
+                }
                 for f in frames
                 if f.frame_id is not None
             ),
@@ -241,7 +229,7 @@ class Planner:
         return tuple(
             f"The source has no labels {name!r} that could be kept. It has: "
             f"{', '.join(sorted(found)) or 'none'}."
-            for name in self._keep_labels
+            for name in self._options.keep_labels
             if name not in found
         )
 

@@ -5,7 +5,7 @@ ellipse, whether it is a duplicate, and what is in doubt. Of pixels it holds one
 layout of a scanner's screen, by which a person confirms what may be stored. A person answers the
 doubts with :class:`Choices`; what is left in doubt is not guessed, and the safe part is imported.
 An import is a plan, made with the choices, that is stored: see
-:mod:`fetalstudio.project.importers`.
+:mod:`fetalstudio.project.importing.importers`.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from fetalstudio.formats.privacy.screen_samples import ScreenSample
 from fetalstudio.formats.reading.doubts import Doubt, Question
 from fetalstudio.formats.reading.frame_records import FrameRecord
 from fetalstudio.formats.tables.frame_rows import some
-from fetalstudio.project.deidentifying import is_public_name
-from fetalstudio.project.import_choices import Choices
-from fetalstudio.project.import_roles import PlannedFile, Role
-from fetalstudio.project.records import Frame
+from fetalstudio.project.importing.choices import Choices
+from fetalstudio.project.importing.deidentifying import is_public_name
+from fetalstudio.project.importing.roles import PlannedFile, Role
+from fetalstudio.project.store.records import Frame
 
 TEXT_KEPT = (
     "Text or marks of a scanner seem to be burned into the picture and are kept, because it does "
@@ -159,7 +159,7 @@ class ImportPlan:
 
     def renamed(self, *, keep_names: bool) -> str | None:
         """What is said where frames would come under a name that is taken; ``keep_names`` as
-        :func:`fetalstudio.project.importers.import_frames` has it."""
+        :func:`fetalstudio.project.importing.importers.import_frames` has it."""
         names = [n for n in self.taken_names if keep_names or is_public_name(n)]
         if not names:
             return None

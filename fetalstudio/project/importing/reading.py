@@ -14,9 +14,9 @@ from fetalstudio.formats.privacy.redaction import Redactor, UnclearScreenError
 from fetalstudio.formats.reading.doubts import FRAME, Answers, InDoubtError, Question
 from fetalstudio.formats.reading.frame_reading import FrameContent, read_content
 from fetalstudio.formats.reading.frame_records import FrameRecord
-from fetalstudio.project.import_plan import PlannedFrame
-from fetalstudio.project.pixels import picture_id
+from fetalstudio.project.importing.plan import PlannedFrame
 from fetalstudio.project.staging import Staged, Staging
+from fetalstudio.project.store.pixels import picture_id
 
 _MOST_READERS = 4
 """Threads that decode frames; each may hold one of the largest size."""

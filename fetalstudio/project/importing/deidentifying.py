@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from fetalstudio.formats.privacy.identifiers import looks_like
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import Frame
+from fetalstudio.project.store.records import Frame
 
 RENAME_COHORT = "Library, Amend, Rename cohort; or fetalstudio frames PROJECT rename-cohort"
 """Where a person names a cohort, for messages that name that cure."""

@@ -20,9 +20,9 @@ from fetalstudio.formats.model_card import ModelCard
 from fetalstudio.formats.writing.croissant import write_croissant
 from fetalstudio.formats.writing.dataset_card import DATA_CARD, DatasetCard, Origin
 from fetalstudio.formats.writing.exported_frames import ExportedFrame, ExportedPair
-from fetalstudio.project.export_places import remember_export
+from fetalstudio.project.exporting.places import remember_export
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import Annotation, Frame, Pair
+from fetalstudio.project.store.records import Annotation, Frame, Pair
 from fetalstudio.resources import models_dir, user_data_dir
 
 

@@ -176,7 +176,7 @@ SOUND_MOMENT = f"""typeof({{0}}) = 'text' AND {_BYTES} = 32
     AND substr({{0}}, 21, 6) NOT GLOB '*[^0-9]*' AND substr({{0}}, 12, 2) < '24'
     AND substr({{0}}, 6, 2) BETWEEN '01' AND '12'
     AND substr({{0}}, 9, 2) BETWEEN '01' AND iif(substr({{0}}, 6, 2) = '02', '28', '30')"""
-"""As :func:`~fetalstudio.project.storage.now` writes it, on nearly every day."""
+"""As :func:`~fetalstudio.project.store.storage.now` writes it, on nearly every day."""
 SOUND_LENGTH = "typeof({0}) = 'real' AND abs({0}) < 1e300"
 """A number in px. Whether an ellipse is one is checked by its columns together."""
 

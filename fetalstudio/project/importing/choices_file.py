@@ -17,8 +17,8 @@ from typing import Any
 from fetalstudio.core.errors import InputError
 from fetalstudio.formats.files import read_bounded, write_bytes
 from fetalstudio.formats.reading.doubts import Question
-from fetalstudio.project.import_choices import Choices
-from fetalstudio.project.import_plan import ImportPlan
+from fetalstudio.project.importing.choices import Choices
+from fetalstudio.project.importing.plan import ImportPlan
 
 _FORMAT = "fetalstudio-choices-1"
 _MAX_BYTES = 64 * 2**20

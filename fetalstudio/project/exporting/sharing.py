@@ -25,16 +25,16 @@ from fetalstudio.formats.files import new_folder, write_bytes
 from fetalstudio.formats.model_card import hashed_subject, seen_subjects, write_seen_subjects
 from fetalstudio.formats.pictures.picture_files import note_in, write_png
 from fetalstudio.formats.privacy.identifiers import looks_like
-from fetalstudio.project.deidentifying import (
+from fetalstudio.project.importing.deidentifying import (
     doubtful_labels,
     free_cohort,
     is_counted,
     is_public_name,
 )
-from fetalstudio.project.locks import Lock
 from fetalstudio.project.patients import PUBLIC_KEYS, is_key
-from fetalstudio.project.pixels import Pictures
 from fetalstudio.project.project import DATABASE, Project
+from fetalstudio.project.store.locks import Lock
+from fetalstudio.project.store.pixels import Pictures
 
 _NEUTRAL = re.compile(r"frame-\d+(-\d+)?")
 _PATH = re.compile(r"(?<![\w.:/])(?:[A-Za-z]:[\\/]|/|\\\\)[^\s\"'<>|:;,]+(?:[\\/][^\s\"'<>|:;,]*)+")

@@ -1,0 +1,1 @@
+"""Exports, where they lie, and a project to be shared."""

@@ -1,0 +1,1 @@
+"""The store on disk: the database, the pictures, and what is recorded in them."""
