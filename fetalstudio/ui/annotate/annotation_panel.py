@@ -107,7 +107,9 @@ class AnnotationPanel(QWidget):
         """Show the state of a frame's newest annotation."""
         held = annotation if annotation is not None and annotation.ellipse is not None else None
         state = held.state if held is not None else "none"
-        self._say(theme.STATE_COLOURS[state], *_STATE_WORDS[state])
+        self._say(
+            theme.STATE_COLOURS[state], *_STATE_WORDS[state], dot="○" if held is None else "●"
+        )
         # Always one line, so that the button below does not move.
         self.by.setText(" " if held is None else f"by {_by(held)}")
         if held is not None:
@@ -122,9 +124,9 @@ class AnnotationPanel(QWidget):
         self.confirm.setText("Confirm, next")
         allow(self.confirm)
 
-    def _say(self, colour: str, word: str, meaning: str) -> None:
+    def _say(self, colour: str, word: str, meaning: str, dot: str = "●") -> None:
         self.state.setText(
-            f'<span style="color:{colour}">●</span>&nbsp; '
+            f'<span style="color:{colour}">{dot}</span>&nbsp; '
             f'<b style="color:{theme.TEXT_BRIGHT}">{word}</b>'
             f'<span style="color:{theme.TEXT_DIM}">, {meaning}</span>'
         )

@@ -22,6 +22,7 @@ from fetalstudio.engine.process.client import EngineClient
 from fetalstudio.engine.process.events import Progress
 from fetalstudio.project.project import Project
 from fetalstudio.ui import app
+from fetalstudio.ui.annotate.page import AnnotatePage
 from fetalstudio.ui.commands import SetEllipse
 from fetalstudio.ui.common.job_bar import JobBar
 from fetalstudio.ui.common.text_dialog import TextDialog
@@ -189,6 +190,17 @@ def test_an_engine_that_dies_is_told_and_the_next_job_works(
     with qtbot.waitSignal(again.finished, timeout=30_000) as done:
         pass
     assert done.args == [7]
+
+
+def test_a_notice_covers_no_control_at_the_bottom_of_annotate(
+    open_session: Session, window: MainWindow
+) -> None:
+    window.show_place("annotate")
+    page = window.page("annotate")
+    assert isinstance(page, AnnotatePage)
+    open_session.message.emit("A notice", "info")
+    lowest = window.notices.mapTo(window, window.notices.rect().bottomLeft()).y()
+    assert lowest < page.view_bar.mapTo(window, page.view_bar.rect().topLeft()).y()
 
 
 def test_notices_stack_repeat_once_and_close(window: MainWindow, qtbot: QtBot) -> None:
