@@ -111,13 +111,19 @@ FOLLOWING = "+cohort"
 """What the author of a proposal that follows the convention of its cohort ends in."""
 
 
-def author_in_words(author: str) -> str:
-    """An author as a person reads it: ``segmenter compact, drawn as the cohort``."""
+def short_author(author: str) -> str:
+    """An author by the name alone, also of a segmenter: ``compact``."""
     if not author.startswith(PROPOSED_BY):
         return author
-    segmenter = author.removeprefix(PROPOSED_BY)
-    how = ", drawn as the cohort" if segmenter.endswith(FOLLOWING) else ""
-    return f"segmenter {segmenter.removesuffix(FOLLOWING)}{how}"
+    return author.removeprefix(PROPOSED_BY).removesuffix(FOLLOWING)
+
+
+def author_in_words(author: str) -> str:
+    """An author as a person reads it: ``segmenter compact, as the cohort is drawn``."""
+    if not author.startswith(PROPOSED_BY):
+        return author
+    how = ", as the cohort is drawn" if author.endswith(FOLLOWING) else ""
+    return f"segmenter {short_author(author)}{how}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,7 @@ from PySide6.QtWidgets import (
 
 from fetalstudio.core.biometry import measure
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.project.store.records import (
-    FOLLOWING,
-    PROPOSED_BY,
-    Annotation,
-    Frame,
-    author_in_words,
-)
+from fetalstudio.project.store.records import Annotation, Frame, author_in_words, short_author
 from fetalstudio.ui import theme
 from fetalstudio.ui.annotate.biometry_panel import BiometryPanel
 from fetalstudio.ui.annotate.calibration import CalibrationPanel
@@ -111,9 +105,10 @@ class AnnotationPanel(QWidget):
             theme.STATE_COLOURS[state], *_STATE_WORDS[state], dot="○" if held is None else "●"
         )
         # Always one line, so that the button below does not move.
-        self.by.setText(" " if held is None else f"by {_by(held)}")
+        sure = _sure(held)
+        self.by.setText(" " if held is None else f"by {short_author(held.author)}{sure}")
         if held is not None:
-            self.by.setToolTip(f"By {author_in_words(held.author)}{_sure(held)}")
+            self.by.setToolTip(f"By {author_in_words(held.author)}{sure}")
         allow(self.confirm, "" if held is not None else "There is no ellipse on this frame yet.")
         self.confirm.setText("Next" if state == "final" else "Confirm, next")
 
@@ -170,13 +165,7 @@ def ellipse_style(annotation: Annotation | None) -> EllipseStyle:
     return EllipseStyle(colour, dashed=True, label=f"proposed{sure}")
 
 
-def _by(annotation: Annotation) -> str:
-    """Short, for one line of the panel."""
-    author = annotation.author
-    if author.startswith(PROPOSED_BY):
-        author = author.removeprefix(PROPOSED_BY).removesuffix(FOLLOWING)
-    return author + _sure(annotation)
-
-
-def _sure(annotation: Annotation) -> str:
-    return "" if annotation.confidence is None else f", {certainty(annotation.confidence)}"
+def _sure(annotation: Annotation | None) -> str:
+    if annotation is None or annotation.confidence is None:
+        return ""
+    return f", {certainty(annotation.confidence)}"

@@ -7,10 +7,10 @@ from PySide6.QtWidgets import QWidget
 _WHY_NOT = "why_not"
 
 
-def allow(button: QWidget, why_not: str = "") -> None:
-    """Enable a button, or disable it where there is a reason, which its tooltip then adds."""
+def allow(widget: QWidget, why_not: str = "") -> None:
+    """Enable a button or a field, or disable it for a reason, which its tooltip then adds."""
     said = f"\n{why_not}" if why_not else ""
-    usual = button.toolTip().removesuffix(button.property(_WHY_NOT) or "")
-    button.setProperty(_WHY_NOT, said)
-    button.setToolTip(f"{usual}{said}")
-    button.setEnabled(not why_not)
+    usual = widget.toolTip().removesuffix(widget.property(_WHY_NOT) or "")
+    widget.setProperty(_WHY_NOT, said)
+    widget.setToolTip(f"{usual}{said}")
+    widget.setEnabled(not why_not)

@@ -274,8 +274,8 @@ class ImportDialog(QDialog):
         self.plan, self._confirmed = plan, False
         self._show_plan()
         if first:
-            self.body.setCurrentWidget(self.splitter)
             self.table.fit_columns()
+            self.body.setCurrentWidget(self.splitter)
             nobody_enters_a_cohort = self.cohort == self.field.itemText(0)
             if self.model.counts()[Kind.DOUBTS] and nobody_enters_a_cohort:
                 self.table.setFocus()

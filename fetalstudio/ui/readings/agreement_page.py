@@ -114,7 +114,7 @@ class AgreementPage(QWidget):
         self.frames.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.frames.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.empty = EmptyState()
-        self.csv_button = QPushButton("Table ...")
+        self.csv_button = QPushButton("Save table ...")
         self.csv_button.setToolTip("Save the figures of all compared frames as CSV")
         self.adjudicate_button = QPushButton("Adjudicate")
         self.adjudicate_button.setToolTip(

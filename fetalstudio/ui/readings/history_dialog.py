@@ -110,7 +110,7 @@ class HistoryDialog(QDialog):
         head.addWidget(theme.style(QLabel("Who did what, and when"), "heading"), 1)
         head.addWidget(self.search, 1)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
-        table = buttons.addButton("Table ...", QDialogButtonBox.ButtonRole.ActionRole)
+        table = buttons.addButton("Save table ...", QDialogButtonBox.ButtonRole.ActionRole)
         table.setToolTip("Save the whole history as CSV")
         table.clicked.connect(self._ask_csv)
         buttons.rejected.connect(self.reject)

@@ -933,9 +933,9 @@ def test_a_proposal_for_an_empty_frame_is_shown_to_be_decided(
     by = page.panel.by
     assert by.text() == "by compact, fairly sure, 93 %"
     assert by.fontMetrics().horizontalAdvance(by.text()) <= by.width()
-    assert by.toolTip() == "By segmenter compact, drawn as the cohort, fairly sure, 93 %"
+    assert by.toolTip() == "By segmenter compact, as the cohort is drawn, fairly sure, 93 %"
     newest_revision = page.panel.revisions.item(0).text().splitlines()[1]
-    assert newest_revision.startswith("segmenter compact, drawn as the cohort, ")
+    assert newest_revision.startswith("segmenter compact, as the cohort is drawn, ")
     assert page.canvas.ellipse() == HEAD
     assert "Proposed" in page.panel.state.text()
     assert page.canvas.ghost() is None

@@ -399,7 +399,7 @@ def test_the_history_is_listed_filtered_and_saved(
     dialog.search.setText("eva")
     assert dialog.shown.rowCount() == 1
     cells = [dialog.shown.index(0, column).data() for column in (1, 2, 3)]
-    proposer = "segmenter compact, drawn as the cohort"
+    proposer = "segmenter compact, as the cohort is drawn"
     assert cells == ["eva", frame.name, f"accepted the proposal of {proposer}"]
     dialog.search.setText("proposed")
     assert dialog.shown.index(0, 1).data() == proposer
