@@ -14,7 +14,7 @@ from fetalstudio.core.training_settings import TrainingSettings
 from fetalstudio.engine.cohort_split import labelled_frames
 from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest
 from fetalstudio.engine.jobs.import_frames.request import ImportRequest
-from fetalstudio.engine.jobs.propose.request import PROPOSED_BY, ProposeRequest
+from fetalstudio.engine.jobs.propose.request import ProposeRequest
 from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest
 from fetalstudio.engine.jobs.train.request import TrainRequest, TrainResult
 from fetalstudio.engine.pictures import Curve, curves, montage, overlay, stack
@@ -22,6 +22,7 @@ from fetalstudio.formats.files import atomic_path
 from fetalstudio.formats.pictures.picture_files import FIGURE_NOTE, write_png
 from fetalstudio.project.importing.importers import AUTHOR
 from fetalstudio.project.project import Project
+from fetalstudio.project.store.records import PROPOSED_BY
 from fetalstudio.resources import samples_dir
 
 PAIRS = 16

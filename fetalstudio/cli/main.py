@@ -41,6 +41,7 @@ from fetalstudio.cli import (
 from fetalstudio.cli.console import Console, ProblemsFoundError
 from fetalstudio.core.errors import InputError, UserError, is_out_of_memory
 from fetalstudio.core.progress import Stopped
+from fetalstudio.core.words import quoted
 from fetalstudio.engine.process.job import failure
 from fetalstudio.engine.process.signals import handling, ignore, ignore_at_the_end, interrupt
 from fetalstudio.engine.process.threads import settle_threads
@@ -220,6 +221,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _command(arguments: Sequence[str], console: Console) -> int:
     try:
         with handling(interrupt):
+            _check_command(arguments[0])
             options = _parser().parse_args(arguments)
             console.as_json = options.json
             options.command.run(options, console)
@@ -239,6 +241,16 @@ def _command(arguments: Sequence[str], console: Console) -> int:
             traceback.print_exc()
         return _fail(console, failure(arguments[0], error).message, FAILED)
     return OK
+
+
+def _check_command(word: str) -> None:
+    """Raise :class:`InputError` for a path, such as that of a project, in place of a command."""
+    known = word.startswith("-") or word in {command.name for command in COMMANDS}
+    if not known and (len(Path(word).parts) > 1 or Path(word).is_dir()):
+        raise InputError(
+            f"{word} is not a command. To open a project in the window: "
+            f"fetalstudio open {quoted(word)}"
+        )
 
 
 def _cancelled(console: Console, result: object = None) -> int:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from fetalstudio.core.errors import InputError
+from fetalstudio.core.words import percent
 
 REAL_SHARE = 0.05
 """The share of common ultrasound above which an image has pixels of its lender. Images whose tissue
@@ -116,21 +118,30 @@ class PairFilter:
         limit = "" if self.dice is None else f"at least {self.dice:.3f}"
         margin = _less(value, self.dice, 3)
         reason = "the segmenter finds the head elsewhere"
-        return _check("dice", "Dice", value, "{:.3f}", limit, margin, 0.05, reason)
+        return _check("dice", "Dice", value, "{:.3f}".format, limit, margin, 0.05, reason)
 
     def _hc(self, value: float | None) -> Check:
-        limit = "" if self.hc_difference is None else f"at most {self.hc_difference:.1%}"
+        limit = "" if self.hc_difference is None else f"at most {percent(self.hc_difference, 1)}"
         margin = _less(self.hc_difference, None if value is None else abs(value), 3)
         reason = "the segmenter finds no head"
         if value is not None:
             reason = f"the segmenter's head is {'larger' if value > 0 else 'smaller'}"
-        return _check("hc_difference", "HC", value, "{:+.1%}", limit, margin, 0.05, reason)
+        return _check(
+            "hc_difference",
+            "HC",
+            value,
+            partial(percent, decimals=1, signed=True),
+            limit,
+            margin,
+            0.05,
+            reason,
+        )
 
     def _edge(self, value: float | None) -> Check:
-        limit = "" if self.edge is None else f"at least {self.edge:.0%}"
+        limit = "" if self.edge is None else f"at least {percent(self.edge)}"
         margin = _less(value, self.edge, 2)
         reason = "little of the ellipse has a skull under it"
-        return _check("edge", "Skull edge", value, "{:.0%}", limit, margin, 0.5, reason)
+        return _check("edge", "Skull edge", value, percent, limit, margin, 0.5, reason)
 
     def _similarity(self, value: float | None, threshold: float | None) -> Check:
         if value is None or threshold is None:
@@ -140,13 +151,17 @@ class PairFilter:
         reason = "a copy of a training frame" if value > threshold else "much like a training frame"
         limit = f"at most {most:.3f}"
         margin = most - value
-        return _check("similarity", "Similarity", value, "{:.3f}", limit, margin, 0.3, reason)
+        return _check(
+            "similarity", "Similarity", value, "{:.3f}".format, limit, margin, 0.3, reason
+        )
 
     def _outline(self, value: float) -> Check:
         limit = "" if self.outline is None else f"at least {self.outline:.2f}"
         margin = _less(value, self.outline, 2)
         reason = "the outline that the synthesizer drew is in doubt"
-        return _check("outline_score", "Outline", value, "{:.2f}", limit, margin, 0.5, reason)
+        return _check(
+            "outline_score", "Outline", value, "{:.2f}".format, limit, margin, 0.5, reason
+        )
 
 
 def is_copy(quality: Mapping[str, float], copy_threshold: float | None) -> bool:
@@ -172,13 +187,13 @@ def _check(
     figure: str,
     name: str,
     value: float | None,
-    form: str,
+    form: Callable[[float], str],
     limit: str,
     margin: float | None,
     unit: float,
     reason: str,
 ) -> Check:
-    shown = "not known" if value is None else form.format(value)
+    shown = "not known" if value is None else form(value)
     if not limit:
         return Check(figure, name, shown, limit, None, "", 1.0)
     if margin is None:

@@ -16,6 +16,11 @@ def counted(n: int, noun: str) -> str:
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
+def percent(share: float, decimals: int = 0, *, signed: bool = False) -> str:
+    """``98 %``, or with a sign and decimals ``+1.2 %``; 1 is 100 %."""
+    return f"{100 * share:{'+' if signed else ''}.{decimals}f} %"
+
+
 def listed(names: Collection[str], most: int) -> str:
     """``a, b, c and 4 more``: the first ``most`` names, and how many there are besides."""
     shown = ", ".join(islice(names, most))

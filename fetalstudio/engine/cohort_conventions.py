@@ -172,7 +172,6 @@ class Kept:
         for cohort, convention in found.items():
             values = None if convention is None else asdict(convention)
             stored[cohort] = {"drawn": _digest(drawn[cohort]), "convention": values}
-        self.path.parent.mkdir(exist_ok=True)
         write_bytes(self.path, json.dumps(stored, indent=1).encode())
 
     def _read(self) -> dict[str, Any]:

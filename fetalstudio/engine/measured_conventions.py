@@ -31,6 +31,7 @@ from fetalstudio.engine.models.loading import (
     load_segmenter,
 )
 from fetalstudio.engine.models.seen import Seen, seen_by, seen_by_outline
+from fetalstudio.engine.process.events import Warned
 from fetalstudio.engine.process.job import CancelCheck, Report
 from fetalstudio.engine.process.progress import Steps
 from fetalstudio.project.project import Project
@@ -105,7 +106,7 @@ def pair_conventions(
         seen = seen_by(project, model)
         found = convention_of_each(model, missing, seen, report, cancelled)
         made = {cohort: found.get(cohort) for cohort in missing}
-        Kept.for_pairs(project).keep(made, drawn)
+        _keep(Kept.for_pairs(project), made, drawn, report)
         known |= made
     return {c: convention for c, convention in sorted(known.items()) if convention is not None}
 
@@ -146,9 +147,23 @@ def measure_conventions(
         found = convention_of_each(model, new, seen, report, cancelled)
         # A cohort in which the segmenter fails on most frames has none, and is measured again.
         made = {c: found.get(c) for c in missing if c in found or c not in new}
-        Kept.of_cohorts(project).keep(made, by_cohort)
+        _keep(Kept.of_cohorts(project), made, by_cohort, report)
         kept |= {c: CohortConvention(c, convention) for c, convention in made.items()}
     return kept
+
+
+def _keep(
+    file: Kept,
+    found: Mapping[str, Convention | None],
+    drawn: Mapping[str, Sequence[LabelledFrame]],
+    report: Report,
+) -> None:
+    """Keep what was found. Where that is impossible, such as on a full disk, it is measured again
+    the next time, and what it was measured for goes on."""
+    try:
+        file.keep(found, drawn)
+    except UserError as error:
+        report(Warned(f"How heads are drawn was measured, but not kept: {error}"))
 
 
 def _measured(

@@ -15,7 +15,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.formats.tables.table_files import write_table
 from fetalstudio.project.amendments import Amendments
 from fetalstudio.project.readings import Readings
-from fetalstudio.project.store.records import SYNTHESIZER, FrameRevision
+from fetalstudio.project.store.records import SYNTHESIZER, FrameRevision, author_in_words
 from fetalstudio.project.store.rows import ellipse_of, frame_id_of, moment, text, whole
 from fetalstudio.project.store.storage import Storage
 
@@ -222,7 +222,7 @@ def _drawn(before: _Drawn | None, now: _Drawn) -> str:
     if was != now.ellipse:
         return f"changed the {'proposal' if proposed else 'ellipse'}{final}"
     if proposed:
-        return f"accepted the proposal of {before.author}"
+        return f"accepted the proposal of {author_in_words(before.author)}"
     return "confirmed the ellipse" if final else "reopened the ellipse"
 
 

@@ -177,6 +177,11 @@ class Engine(QObject):
         return self._running
 
     @property
+    def waiting(self) -> int:
+        """The number of jobs that have not begun."""
+        return len(self._handles) - (self._running is not None)
+
+    @property
     def pid(self) -> int | None:
         """Process id of the child, None while there is none."""
         return self._client.pid

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from fetalstudio.core.words import percent
 from fetalstudio.project.store.records import Annotation, AnnotationState, Frame
 
 _UNSURE, _SURE = 0.90, 0.95
@@ -54,6 +55,6 @@ def _is(annotation: Annotation | None, state: AnnotationState) -> bool:
 
 
 def certainty(confidence: float) -> str:
-    """``sure``, ``fairly sure`` or ``unsure``, with the confidence: ``unsure, 84%``."""
+    """``sure``, ``fairly sure`` or ``unsure``, with the confidence: ``unsure, 84 %``."""
     word = "unsure" if confidence < _UNSURE else "fairly sure" if confidence < _SURE else "sure"
-    return f"{word}, {confidence:.0%}"
+    return f"{word}, {percent(confidence)}"

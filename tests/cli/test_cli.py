@@ -18,6 +18,7 @@ from fetalstudio.core.biometry import measure
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
+from fetalstudio.core.words import quoted
 from fetalstudio.engine.models.loading import find_model
 from fetalstudio.project.importing.importers import import_frames
 from fetalstudio.project.pairs import Pairs
@@ -253,6 +254,18 @@ def test_wrong_options_are_status_2_with_the_message_in_the_json(
     if arguments:
         assert main(arguments) == 2
         assert capsys.readouterr().out == ""
+
+
+def test_a_path_in_place_of_a_command_names_the_command_that_opens_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "my heads").mkdir()
+    path = str(tmp_path / "my heads")
+    monkeypatch.chdir(tmp_path)
+    for word in (path, "my heads"):
+        assert main([word]) == 2
+        said = capsys.readouterr().err
+        assert f"fetalstudio open {quoted(word)}" in said and "choose from" not in said
 
 
 def test_an_error_of_ours_has_its_json_line_and_its_traceback(

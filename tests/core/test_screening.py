@@ -13,8 +13,8 @@ def test_a_good_pair_passes_with_every_figure_against_its_threshold() -> None:
     assert verdict.passed and not verdict.copy and verdict.reasons == ()
     assert [(c.value, c.limit, c.passed) for c in verdict.checks] == [
         ("0.970", "at least 0.950", True),
-        ("-1.0%", "at most 5.0%", True),
-        ("90%", "at least 50%", True),
+        ("-1.0 %", "at most 5.0 %", True),
+        ("90 %", "at least 50 %", True),
         ("0.500", "at most 0.750", True),
     ]
 

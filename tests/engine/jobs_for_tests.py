@@ -22,6 +22,7 @@ from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.progress import Stopped
 from fetalstudio.engine.process.events import Checkpoint, Epoch, Preview, Progress, Warned
 from fetalstudio.engine.process.job import CancelCheck, Job, Report, report_in_run
+from fetalstudio.engine.process.progress import Steps as Counted
 
 HERE = "tests.engine.jobs_for_tests"
 
@@ -60,6 +61,10 @@ class InARun(Ask):
 
 class Deaf(Ask):
     job = _job("deaf")
+
+
+class Finishing(Ask):
+    job = _job("finishing")
 
 
 class Spin(Ask):
@@ -190,6 +195,18 @@ def deaf(request: Deaf, report: Report, cancelled: CancelCheck) -> None:
     """Never asks whether to stop, for ``value`` seconds."""
     report(Checkpoint(Path("best"), "saved before the long step"))
     time.sleep(request.value)
+
+
+def finishing(request: Finishing, report: Report, cancelled: CancelCheck) -> int:
+    """Waits for the cancel, and then completes what it has in ``value`` steps of 0.2 s."""
+    report(Checkpoint(Path("best"), "saved before the cancel"))
+    while not cancelled():
+        time.sleep(0.01)
+    steps = Counted(request.value, report, cancelled, finishing=True)
+    for _ in range(request.value):
+        time.sleep(0.2)
+        steps.advance()
+    raise Stopped(steps.done)
 
 
 def spin(request: Spin, report: Report, cancelled: CancelCheck) -> int:

@@ -245,6 +245,27 @@ def test_a_job_deaf_to_cancel_is_ended_after_the_grace(client: EngineClient, log
     assert _surroundings(client, log)["pid"] == anew
 
 
+def test_a_cancelled_job_that_completes_what_it_has_is_waited_for(
+    client: EngineClient, log: Log
+) -> None:
+    steps = round(2 * GRACE_S / 0.2)
+    number = client.submit(ask("finishing", steps))
+    log.until_said(number, Checkpoint)
+    client.cancel(number)
+    assert log.until_final(number) == Cancelled(steps)
+
+
+def test_closing_waits_no_longer_than_the_grace() -> None:
+    client = EngineClient(grace_s=GRACE_S)
+    log = Log(client)
+    number = client.submit(ask("finishing", 3000))
+    log.until_said(number, Checkpoint)
+    asked = time.monotonic()
+    client.close()
+    assert log.until_final(number) == Cancelled()
+    assert time.monotonic() - asked < 10 * GRACE_S
+
+
 def test_cancel_in_the_queue_answers_while_another_job_runs(client: EngineClient, log: Log) -> None:
     running = client.submit(ask("steps", 100_000))
     waiting = client.submit(ask("echo", 1))

@@ -11,10 +11,12 @@ import pytest
 
 from fetalstudio.cli import main
 from fetalstudio.core.convention import Convention
+from fetalstudio.core.errors import UserError
 from fetalstudio.core.metrics import Interval
 from fetalstudio.engine import measured_conventions
 from fetalstudio.engine.cohort_conventions import (
     CohortConvention,
+    Kept,
     apart,
     kept_conventions,
     measurable,
@@ -23,6 +25,7 @@ from fetalstudio.engine.cohort_split import labelled_frames
 from fetalstudio.engine.jobs.export.request import ExportRequest
 from fetalstudio.engine.jobs.measure_conventions.request import MeasureConventionsRequest
 from fetalstudio.engine.jobs.train.data import select_training_data
+from fetalstudio.engine.process.events import Event, Warned
 from fetalstudio.engine.process.local import run_job
 from fetalstudio.project.project import Project
 
@@ -95,6 +98,22 @@ def test_training_and_export_of_cohorts_that_differ_are_warned_of(
     assert "(samples on the skull, wide 3.0 % outside)" in printed.err
     said = json.loads(printed.out.splitlines()[-1])["conventions"]
     assert said["wide"]["convention"]["size"]["mean"] == 0.03
+
+
+def test_an_export_goes_on_where_the_disk_of_the_project_is_full(
+    two: Project, found: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise UserError("There is no room on the disk.")
+
+    monkeypatch.setattr(Kept, "keep", full)
+    heard: list[Event] = []
+    exported = run_job(ExportRequest(two.path, tmp_path / "all"), heard.append)
+    assert exported.frames == len(two.frames.all())
+    assert "samples and wide are drawn differently" in exported.problems[-1]
+    assert [e.message for e in heard if isinstance(e, Warned)] == [
+        "How heads are drawn was measured, but not kept: There is no room on the disk."
+    ]
 
 
 def test_a_cohort_that_the_segmenter_learnt_from_has_no_convention() -> None:

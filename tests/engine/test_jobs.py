@@ -277,6 +277,8 @@ def test_a_cancelled_training_keeps_its_best_epoch(sample_project: Project, wors
     run = sample_project.runs.all()[0]
     assert run.state == "cancelled"
     assert result.epochs_run < 500
+    tested = [e for e in heard if isinstance(e, Progress) and e.note == "testing the best epoch"]
+    assert tested and all(e.finishing for e in tested), "it needs longer than the grace"
     assert {m.name for m in sample_project.models.all("segmenter")} == {"worse", result.model}
     ids = tuple(item.id for item in labelled_frames(sample_project)[:2])
     evaluate = EvaluateRequest(sample_project.path, segmenter=result.model, frame_ids=ids)

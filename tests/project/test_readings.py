@@ -443,7 +443,8 @@ def test_the_log_says_who_did_what_and_when(
     start = datetime.now(UTC)
     frame_id = six[0].id
     add = project.annotations.add
-    add(frame_id, ellipse, author="compact", state="proposed", confidence=0.9)
+    proposer = "segmenter:compact+cohort"
+    add(frame_id, ellipse, author=proposer, state="proposed", confidence=0.9)
     add(frame_id, ellipse, author="anna", state="final")
     add(frame_id, larger(ellipse, 1.1), author="ben", state="draft")
     add(frame_id, larger(ellipse, 1.1), author="ben", state="final")
@@ -470,9 +471,14 @@ def test_the_log_says_who_did_what_and_when(
     project.pairs.review(pair.id, "accepted", reviewer="ben")
     project.pairs.review(pair.id, "rejected", reviewer="eva", ellipse=larger(ellipse, 1.3))
     log = project.audit.log(since=start)
+    accepted = "accepted the proposal of segmenter compact, as the cohort is drawn"
     assert [(e.author, e.action, e.frame) for e in log] == [
-        ("compact", "proposed an ellipse", "frame-00000"),
-        ("anna", "accepted the proposal of compact", "frame-00000"),
+        (proposer, "proposed an ellipse", "frame-00000"),
+        (
+            "anna",
+            "accepted the proposal of segmenter compact, as the cohort is drawn",
+            "frame-00000",
+        ),
         ("ben", "changed the ellipse", "frame-00000"),
         ("ben", "confirmed the ellipse", "frame-00000"),
         ("anna", "went back to an earlier ellipse", "frame-00000"),

@@ -55,7 +55,7 @@ def test_the_least_certain_proposal_is_another_than_the_one_shown() -> None:
 
 @pytest.mark.parametrize(
     ("confidence", "said"),
-    [(0.5, "unsure, 50%"), (0.9, "fairly sure, 90%"), (0.95, "sure, 95%"), (1.0, "sure, 100%")],
+    [(0.5, "unsure, 50 %"), (0.9, "fairly sure, 90 %"), (0.95, "sure, 95 %"), (1.0, "sure, 100 %")],
 )
 def test_certainty_is_said_in_words(confidence: float, said: str) -> None:
     assert certainty(confidence) == said

@@ -25,6 +25,7 @@ from fetalstudio.engine.process.events import (
     Cancelled,
     Event,
     Failed,
+    Progress,
     RunKey,
     Started,
     Warned,
@@ -32,7 +33,8 @@ from fetalstudio.engine.process.events import (
 from fetalstudio.engine.process.job import Job, Request, failure, job_of
 
 GRACE_S = 4.0
-"""Time for a cancelled job to stop by itself before its process is ended.
+"""Time for a cancelled job to stop by itself before its process is ended. While the client is not
+closed, progress of a job that completes what it has begins it again.
 
 With the end of the process it stays below the 5 s within which any job should have ended."""
 START_METHOD = "spawn"
@@ -331,6 +333,9 @@ class EngineClient:
             else:
                 event = _read(message)
                 self._current.run = event.run or self._current.run
+                finishing = isinstance(event, Progress) and event.finishing
+                if finishing and self._current.kill_at is not None and not self._closed:
+                    self._current.kill_at = time.monotonic() + self._grace_s
                 if message.final:
                     self._conclude(event)
                 else:

@@ -51,6 +51,9 @@ class Progress(Event):
     total: int
     eta_s: float | None = None
     note: str = ""
+    finishing: bool = False
+    """Whether the steps complete what the job has, so that it takes them even after a cancel. Each
+    such event then gives it another grace."""
 
     @property
     def droppable(self) -> bool:

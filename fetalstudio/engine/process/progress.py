@@ -23,21 +23,23 @@ class Steps:
         note: str = "",
         *,
         done: int = 0,
+        finishing: bool = False,
     ) -> None:
         """Without a ``total``, nothing is reported before the first step that names it.
 
-        ``done`` steps were made at another time, so they do not count for the pace.
+        ``done`` steps were made at another time, so they do not count for the pace. With
+        ``finishing``, the steps are taken even if the job was asked to stop.
         """
-        self.done, self.note = done, note
+        self.done, self.note, self._finishing = done, note, finishing
         self._total = total
         self._report, self._cancelled = report, cancelled
         self._started, self._before = time.monotonic(), done
         if total is not None:
-            report(Progress(done, total, None, note))
+            report(Progress(done, total, None, note, finishing))
 
     def check(self) -> None:
         """Raise :class:`Stopped` if the job was asked to stop."""
-        if self._cancelled():
+        if self._cancelled() and not self._finishing:
             raise Stopped
 
     def advance(self, done: int | None = None, total: int | None = None, note: str = "") -> None:
@@ -51,5 +53,5 @@ class Steps:
         total = self.done if self._total is None else self._total
         made = self.done - self._before
         eta = (time.monotonic() - self._started) / made * (total - self.done) if made else None
-        self._report(Progress(self.done, total, eta, self.note))
+        self._report(Progress(self.done, total, eta, self.note, self._finishing))
         self.check()

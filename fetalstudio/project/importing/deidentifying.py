@@ -69,14 +69,18 @@ def free_cohort(taken: Collection[str]) -> str:
 
 
 def doubtful_labels(labels: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    """By label, what one of its texts looks like: those that may say who a patient is.
+    """By label, what the first of its :func:`doubtful_texts` looks like."""
+    return {name: next(iter(found.values())) for name, found in doubtful_texts(labels).items()}
+
+
+def doubtful_texts(labels: Iterable[Mapping[str, str]]) -> dict[str, dict[str, str]]:
+    """By label, its texts that may say who a patient is, each with what it looks like.
 
     A number of up to three digits is a grade or a count of days.
     """
-    texts: dict[str, dict[str, None]] = {}
-    for one in labels:
-        for name, text in one.items():
-            if not _GRADE.fullmatch(text.strip()):
-                texts.setdefault(name, {})[text] = None
-    found = {name: next(filter(None, map(looks_like, texts[name])), None) for name in texts}
-    return {name: likeness for name, likeness in found.items() if likeness is not None}
+    found: dict[str, dict[str, str]] = {}
+    for name, text in dict.fromkeys(item for one in labels for item in one.items()):
+        likeness = None if _GRADE.fullmatch(text.strip()) else looks_like(text)
+        if likeness is not None:
+            found.setdefault(name, {})[text] = likeness
+    return found

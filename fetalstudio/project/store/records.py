@@ -105,6 +105,27 @@ class RemovalEffect:
     a model. The models stay, and with them what they learned."""
 
 
+PROPOSED_BY = "segmenter:"
+"""What the author of a proposal begins with; the name of the segmenter follows."""
+FOLLOWING = "+cohort"
+"""What the author of a proposal that follows the convention of its cohort ends in."""
+
+
+def short_author(author: str) -> str:
+    """An author by the name alone, also of a segmenter: ``compact``."""
+    if not author.startswith(PROPOSED_BY):
+        return author
+    return author.removeprefix(PROPOSED_BY).removesuffix(FOLLOWING)
+
+
+def author_in_words(author: str) -> str:
+    """An author as a person reads it: ``segmenter compact, as the cohort is drawn``."""
+    if not author.startswith(PROPOSED_BY):
+        return author
+    how = ", as the cohort is drawn" if author.endswith(FOLLOWING) else ""
+    return f"segmenter {short_author(author)}{how}"
+
+
 @dataclass(frozen=True, slots=True)
 class Annotation:
     """One revision of the ellipse on a frame; the newest revision counts."""

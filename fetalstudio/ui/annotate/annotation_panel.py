@@ -15,13 +15,13 @@ from PySide6.QtWidgets import (
 
 from fetalstudio.core.biometry import measure
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.engine.jobs.propose.request import PROPOSED_BY
-from fetalstudio.project.store.records import Annotation, Frame
+from fetalstudio.project.store.records import Annotation, Frame, author_in_words, short_author
 from fetalstudio.ui import theme
 from fetalstudio.ui.annotate.biometry_panel import BiometryPanel
 from fetalstudio.ui.annotate.calibration import CalibrationPanel
 from fetalstudio.ui.annotate.revision_list import RevisionList
 from fetalstudio.ui.canvas import EllipseStyle
+from fetalstudio.ui.common.allowing import allow
 from fetalstudio.ui.common.elided_label import ElidedLabel
 from fetalstudio.ui.worklist import certainty
 
@@ -101,20 +101,27 @@ class AnnotationPanel(QWidget):
         """Show the state of a frame's newest annotation."""
         held = annotation if annotation is not None and annotation.ellipse is not None else None
         state = held.state if held is not None else "none"
-        self._say(theme.STATE_COLOURS[state], *_STATE_WORDS[state])
+        self._say(
+            theme.STATE_COLOURS[state], *_STATE_WORDS[state], dot="○" if held is None else "●"
+        )
         # Always one line, so that the button below does not move.
-        self.by.setText(" " if held is None else _by(held))
-        self.confirm.setEnabled(held is not None)
+        sure = _sure(held)
+        self.by.setText(" " if held is None else f"by {short_author(held.author)}{sure}")
+        if held is not None:
+            self.by.setToolTip(f"By {author_in_words(held.author)}{sure}")
+        allow(self.confirm, "" if held is not None else "There is no ellipse on this frame yet.")
         self.confirm.setText("Next" if state == "final" else "Confirm, next")
 
     def show_unsaved(self) -> None:
         """Show that the ellipse on screen could not be saved. A notice shows the error itself."""
         self._say(theme.ERROR, "Not saved", "confirm to try again")
-        self.confirm.setEnabled(True)
+        self.by.setText(" ")
+        self.confirm.setText("Confirm, next")
+        allow(self.confirm)
 
-    def _say(self, colour: str, word: str, meaning: str) -> None:
+    def _say(self, colour: str, word: str, meaning: str, dot: str = "●") -> None:
         self.state.setText(
-            f'<span style="color:{colour}">●</span>&nbsp; '
+            f'<span style="color:{colour}">{dot}</span>&nbsp; '
             f'<b style="color:{theme.TEXT_BRIGHT}">{word}</b>'
             f'<span style="color:{theme.TEXT_DIM}">, {meaning}</span>'
         )
@@ -158,8 +165,7 @@ def ellipse_style(annotation: Annotation | None) -> EllipseStyle:
     return EllipseStyle(colour, dashed=True, label=f"proposed{sure}")
 
 
-def _by(annotation: Annotation) -> str:
-    author = annotation.author.removeprefix(PROPOSED_BY)
-    if annotation.confidence is None:
-        return f"by {author}"
-    return f"by {author}, {certainty(annotation.confidence)}"
+def _sure(annotation: Annotation | None) -> str:
+    if annotation is None or annotation.confidence is None:
+        return ""
+    return f", {certainty(annotation.confidence)}"

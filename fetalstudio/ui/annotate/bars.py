@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QAction
+from PySide6.QtGui import QAction, QResizeEvent
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
@@ -20,11 +20,15 @@ from fetalstudio.ui import theme
 from fetalstudio.ui.canvas import CanvasActions, FrameCanvas, GreyWindow
 from fetalstudio.ui.common.elided_label import ElidedLabel
 
+_NAME_WIDTH = 130
+"""Room for the name of a frame, in px; the margins and spaces of the bar take 40 of them."""
+
 
 class FrameBar(QWidget):
     """The bar above the frame: two arrows, its name and position, and groups of buttons.
 
-    The button of an action with an icon shows both the icon and the text.
+    The button of an action with an icon shows both the icon and the text. Where there is no room
+    for the name, it takes that of the last group, whose actions have keys and are in the menu too.
     """
 
     def __init__(self, arrows: tuple[QAction, QAction], *groups: Sequence[QAction]) -> None:
@@ -46,14 +50,22 @@ class FrameBar(QWidget):
         row.addWidget(self.name)
         row.addSpacing(theme.SPACE)
         row.addWidget(self.position, 1)
+        self._last: list[QToolButton] = []
         for i, group in enumerate(groups):
             if i:
                 row.addSpacing(theme.SPACE)
-            for action in group:
-                button = tool_button(action)
+            self._last = [tool_button(action) for action in group]
+            for action, button in zip(group, self._last, strict=True):
                 if not action.icon().isNull():
                     button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
                 row.addWidget(button)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        buttons = self.findChildren(QToolButton)
+        needed = sum(button.sizeHint().width() + theme.SPACE // 2 for button in buttons)
+        for button in self._last:
+            button.setVisible(needed + _NAME_WIDTH <= self.width())
 
 
 class ViewBar(QWidget):

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QListWidget, QListWidgetItem, QWidget
 
 from fetalstudio.core.biometry import measure
 from fetalstudio.core.calibration import Calibration
-from fetalstudio.project.store.records import Annotation
+from fetalstudio.project.store.records import Annotation, author_in_words
 from fetalstudio.ui import theme
 from fetalstudio.ui.common.dots import DOT, dot_icon
 
@@ -66,7 +66,7 @@ def describe(revision: Annotation, calibration: Calibration | None) -> str:
         first = f"{revision.state.capitalize()}, HC {head.hc_mm:.1f} mm"
     moment = QDateTime.fromSecsSinceEpoch(round(revision.created_at.timestamp()))
     when = QLocale().toString(moment, QLocale.FormatType.ShortFormat)
-    return f"{first}\n{revision.author}, {when}"
+    return f"{first}\n{author_in_words(revision.author)}, {when}"
 
 
 def _dot(revision: Annotation) -> QIcon:

@@ -66,7 +66,8 @@ class JobBar(QWidget):
             self._text.setText(text)
 
     def _progress(self, handle: Work, progress: Progress) -> None:
-        if handle is not self._handle or not self.cancel_button.isEnabled():
+        stopping = not self.cancel_button.isEnabled()
+        if handle is not self._handle or (stopping and not progress.finishing):
             return
         # Until a first step is done, which may take long, the bar moves.
         self._bar.setRange(0, max(progress.total, 1) if progress.done else 0)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QGridLayout, QLabel, QWidget
 
 from fetalstudio.core.screening import Check, PairFilter, Verdict
+from fetalstudio.core.words import percent
 from fetalstudio.ui import theme
 
 Level = Literal["good", "unusual", "poor", "unknown"]
@@ -36,9 +38,9 @@ _WORDS = {
     "grey_difference": "Distance of the grey levels inside the head from the cohort's",
 }
 _COHORT = (
-    ("speckle_difference", "Speckle", "{:+.0%}", "{:.0%}"),
-    ("spectrum_db", "Spectrum", "{:.1f} dB", "{:.1f}"),
-    ("grey_difference", "Grey levels", "{:.0f}", "{:.0f}"),
+    ("speckle_difference", "Speckle", partial(percent, signed=True), percent),
+    ("spectrum_db", "Spectrum", "{:.1f} dB".format, "{:.1f}".format),
+    ("grey_difference", "Grey levels", "{:.0f}".format, "{:.0f}".format),
 )
 
 
@@ -72,7 +74,7 @@ def readings(
     limits = provenance.get("cohort_limits") or {}
     for key, name, form, limit_form in _COHORT:
         if (value := quality.get(key)) is not None:
-            found.append(_of_cohort(key, name, form.format(value), value, limits, limit_form))
+            found.append(_of_cohort(key, name, form(value), value, limits, limit_form))
     return tuple(found)
 
 
@@ -87,7 +89,12 @@ def _screened(check: Check) -> Reading:
 
 
 def _of_cohort(
-    key: str, name: str, text: str, value: float, limits: Mapping[str, Any], limit_form: str
+    key: str,
+    name: str,
+    text: str,
+    value: float,
+    limits: Mapping[str, Any],
+    limit_form: Callable[[float], str],
 ) -> Reading:
     limit = limits.get(key)
     words = f"{_WORDS[key]} real frames; 95 % of those are within the limit"
@@ -96,7 +103,7 @@ def _of_cohort(
     usual = abs(value) <= limit
     note = "" if usual else "unusual for the cohort"
     sign = "±" if key == "speckle_difference" else "≤"
-    shown = f"{sign} {limit_form.format(limit)}"
+    shown = f"{sign} {limit_form(limit)}"
     return Reading(name, text, shown, words, note, "good" if usual else "unusual")
 
 

@@ -5,13 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
-from PySide6.QtGui import QKeySequence
+from PySide6.QtGui import QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QButtonGroup, QComboBox, QHBoxLayout, QLineEdit, QPushButton, QWidget
 
 from fetalstudio.ui import icons, theme
 from fetalstudio.ui.common.cohort_box import ALL_COHORTS
 from fetalstudio.ui.common.form import guard_from_wheel
 from fetalstudio.ui.library.frame_grid import STATE_TITLES, STATES, State
+
+
+class SearchField(QLineEdit):
+    """Esc clears the text; in an empty field, it leaves the field."""
+
+    left = Signal()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() != Qt.Key.Key_Escape:
+            super().keyPressEvent(event)
+        elif self.text():
+            self.clear()
+        else:
+            self.left.emit()
 
 
 class FilterBar(QWidget):
@@ -53,12 +67,12 @@ class FilterBar(QWidget):
         row.addSpacing(theme.SPACE)
         self.cohort_box = QComboBox()
         self.cohort_box.addItem(ALL_COHORTS, None)
-        self.cohort_box.setMinimumWidth(96)
+        self.cohort_box.setMinimumWidth(112)
         self.cohort_box.setToolTip("Show the frames of one cohort")
         self.cohort_box.setAccessibleName("Cohort")
         row.addWidget(self.cohort_box)
         row.addSpacing(theme.SPACE)
-        self.search = QLineEdit()
+        self.search = SearchField()
         self.search.setPlaceholderText("Search")
         self.search.setClearButtonEnabled(True)
         self.search.setMinimumWidth(84)

@@ -43,7 +43,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.engine.cohort_conventions import DrawnFrame
 from fetalstudio.formats.pictures.picture_files import read_image
 from fetalstudio.project.project import Project
-from fetalstudio.project.store.records import Annotation, Frame
+from fetalstudio.project.store.records import Annotation, Frame, author_in_words
 from fetalstudio.ui import theme
 from fetalstudio.ui.library.thumbnails import Thumbnails
 from fetalstudio.ui.worklist import certainty
@@ -130,6 +130,15 @@ class FrameModel(QStringListModel):
     def counts(self) -> dict[State, int]:
         """The number of frames in each state that match the cohort and the text."""
         found = Counter(map(self._states.__getitem__, self._scope))
+        return {state: found[state] for state in STATES}
+
+    def counts_in(self, cohort: str | None) -> dict[State, int]:
+        """The number of frames of a cohort, or of all, in each state; a search changes nothing."""
+        found = Counter(
+            state
+            for frame, state in zip(self._frames, self._states, strict=True)
+            if cohort in (None, frame.cohort)
+        )
         return {state: found[state] for state in STATES}
 
     def drawn(self) -> list[DrawnFrame]:
@@ -231,7 +240,9 @@ class FrameModel(QStringListModel):
         if annotation is not None:
             held = annotation.confidence
             sure = "" if held is None else f", {certainty(held)}"
-            lines.append(f"Ellipse {annotation.state} by {annotation.author}{sure}")
+            lines.append(
+                f"Ellipse {annotation.state} by {author_in_words(annotation.author)}{sure}"
+            )
         return "\n".join(lines)
 
     def _changed(self, frame_id: str, role: int) -> None:

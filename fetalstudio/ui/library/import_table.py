@@ -219,8 +219,13 @@ class ImportTable(QTableView):
         model.modelReset.connect(self._restore)
 
     def fit_columns(self) -> None:
-        """Make the columns as wide as what is in them, within bounds."""
-        rows = [self._model.row(place) for place in range(self._model.rowCount())]
+        """Make the columns as wide as what they say of frames, within bounds.
+
+        The names of other files are shortened in the middle, so that they take no room from the
+        doubts in the last column.
+        """
+        every = [self._model.row(place) for place in range(self._model.rowCount())]
+        rows = [row for row in every if row.frame is not None] or every
         for column, (least, most) in enumerate(_WIDTHS):
             longest = max((_text(row, column) for row in rows), key=len, default="")
             beside = _CELL_MARGIN + (0 if column else _THUMBNAIL_SIZE.width())

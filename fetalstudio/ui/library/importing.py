@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from PySide6.QtCore import QMimeData, QObject, Qt, QTimer, Signal
 from PySide6.QtWidgets import QFileDialog, QMessageBox, QWidget
 
 from fetalstudio.core.errors import InputError, UserError
-from fetalstudio.core.words import counted
+from fetalstudio.core.words import counted, listed
 from fetalstudio.engine.jobs.import_frames.request import ImportRequest
 from fetalstudio.engine.jobs.sharpest.request import SharpestRequest
 from fetalstudio.formats.dicom.source import recognise_file
@@ -20,6 +20,7 @@ from fetalstudio.formats.pictures.picture_files import is_picture
 from fetalstudio.formats.privacy.redaction import Layout, remember
 from fetalstudio.formats.privacy.screen_samples import ScreenSample
 from fetalstudio.formats.tables.table_files import TABLE_SUFFIXES
+from fetalstudio.project.importing.deidentifying import doubtful_texts
 from fetalstudio.project.importing.importers import ImportReport
 from fetalstudio.project.importing.options import ImportOptions
 from fetalstudio.project.importing.plan import ImportPlan
@@ -48,6 +49,10 @@ class ImportFlow(QObject):
 
     def ask_folder(self) -> None:
         """Ask for a folder, and import it."""
+        if self.session.project is None:
+            text = "Open or make a project first (File menu): frames are imported into it."
+            self.session.message.emit(text, "info")
+            return
         folder = QFileDialog.getExistingDirectory(
             self._window, "Import a folder of frames", str(self._import_from)
         )
@@ -216,13 +221,25 @@ class ImportFlow(QObject):
             again = replace(request, options=replace(request.options, keep_labels=labels))
             self._ask_labels(
                 result.doubtful_labels,
+                doubtful_texts(frame.record.labels for frame in plan.frames),
                 lambda: self._import(again, source, replace(plan, doubtful_labels={})),
             )
 
-    def _ask_labels(self, doubtful: Mapping[str, str], again: Callable[[], None]) -> None:
-        """Ask whether labels that were left out are to be imported after all."""
+    def _ask_labels(
+        self,
+        doubtful: Mapping[str, str],
+        texts: Mapping[str, Collection[str]],
+        again: Callable[[], None],
+    ) -> None:
+        """Ask whether labels that were left out are to be imported after all.
+
+        The ``texts`` that are in doubt, by label, are shown here only: no message keeps them.
+        """
         found = "; ".join(
-            f"a value of {name!r} looks like {what}" for name, what in doubtful.items()
+            f"a value of {name!r} looks like {what}"
+            # A table that was changed since the import was planned may have other values.
+            + (f" ({listed(texts[name], 3)})" if name in texts else "")
+            for name, what in doubtful.items()
         )
         names = " and ".join(map(repr, doubtful))
         one = len(doubtful) == 1

@@ -30,6 +30,7 @@ from fetalstudio.core.words import counted
 from fetalstudio.project.store.records import Frame
 from fetalstudio.ui import icons, theme
 from fetalstudio.ui.commands import SetEllipses
+from fetalstudio.ui.common.allowing import allow
 from fetalstudio.ui.common.empty import EmptyState
 from fetalstudio.ui.library.amend_menu import AmendMenu
 from fetalstudio.ui.library.amending import AmendFlow
@@ -101,6 +102,7 @@ class LibraryPage(QWidget):
         words.setSpacing(2)
         words.addWidget(theme.style(QLabel("Library"), "title"))
         self.todo = theme.style(QLabel(), "dim")
+        self.todo.setWordWrap(True)
         words.addWidget(self.todo)
         self.convention = ConventionLine(self.session, self.model)
         words.addWidget(self.convention)
@@ -181,6 +183,7 @@ class LibraryPage(QWidget):
         self.filters.changed.connect(self._apply_filter)
         self.filters.order_chosen.connect(self.session.offer_least_certain_first)
         self.filters.search.returnPressed.connect(self.grid.setFocus)
+        self.filters.search.left.connect(self.grid.setFocus)
         self.grid.doubleClicked.connect(lambda _index: self.open_current())
         self.grid.selectionModel().currentChanged.connect(self._current_changed)
         self.grid.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
@@ -220,6 +223,8 @@ class LibraryPage(QWidget):
     def _apply_filter(self) -> None:
         with self._selection_kept():
             self._choose()
+        if not self.grid.selectionModel().hasSelection():
+            self.grid.scrollToTop()  # or only the last of the frames that match might be in sight
 
     def _choose(self) -> None:
         bar = self.filters
@@ -240,12 +245,28 @@ class LibraryPage(QWidget):
         counts = self.model.counts()
         total = sum(counts.values())
         self.filters.show_counts(counts)
-        arriving = not total and self.session.importing
-        self.todo.setText("Importing frames" if arriving else what_is_left(counts))
-        undecided = counts["none"] + counts["proposed"]
-        self.propose_button.setEnabled(undecided > 0 and not self.proposing.busy)
-        self.next_button.setEnabled(total > counts["final"])
+        if total or not self.model.frames:
+            arriving = not total and self.session.importing
+            self.todo.setText("Importing frames" if arriving else what_is_left(counts))
+        else:
+            self.todo.setText("No frame matches")
+        self._show_what_can_be_done()
         self._show_body()
+
+    def _show_what_can_be_done(self) -> None:
+        """Enable the buttons at the top. They concern frames that a search hides as well."""
+        every = self.model.counts_in(None)
+        of_cohort = self.model.counts_in(self.model.cohort)
+        if not sum(every.values()):
+            allow(self.propose_button, "There are no frames yet.")
+            allow(self.next_button, "There are no frames yet.")
+            return
+        undecided = of_cohort["none"] + of_cohort["proposed"]
+        busy = "Proposals are being made." if self.proposing.busy else ""
+        drawn = "" if undecided else "A person has drawn all ellipses."
+        allow(self.propose_button, busy or drawn)
+        done = sum(every.values()) == every["final"]
+        allow(self.next_button, "All ellipses are final." if done else "")
 
     def _show_body(self) -> None:
         if self.model.rowCount():

@@ -36,6 +36,7 @@ from fetalstudio.project.agreements import (
     write_disagreements,
 )
 from fetalstudio.ui import theme
+from fetalstudio.ui.common.allowing import allow
 from fetalstudio.ui.common.bland_altman import BlandAltmanPlot, DifferencePoint, Level
 from fetalstudio.ui.common.cohort_box import chosen_cohort, fill_cohorts
 from fetalstudio.ui.common.empty import EmptyState
@@ -113,7 +114,7 @@ class AgreementPage(QWidget):
         self.frames.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.frames.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.empty = EmptyState()
-        self.csv_button = QPushButton("Table ...")
+        self.csv_button = QPushButton("Save table ...")
         self.csv_button.setToolTip("Save the figures of all compared frames as CSV")
         self.adjudicate_button = QPushButton("Adjudicate")
         self.adjudicate_button.setToolTip(
@@ -246,8 +247,9 @@ class AgreementPage(QWidget):
         row = self.list.currentRow()
         kept = self.found[row].title if 0 <= row < len(self.found) else ""
         self.found = found
-        self.csv_button.setEnabled(bool(found))
-        self.adjudicate_button.setEnabled(any(not one.intra for one in found))
+        allow(self.csv_button, "" if found else "No frame was read twice.")
+        two = any(not one.intra for one in found)
+        allow(self.adjudicate_button, "" if two else "No frame was read by two observers.")
         self.list.clear()
         if not found:
             self._say(

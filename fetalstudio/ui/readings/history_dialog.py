@@ -29,6 +29,7 @@ from PySide6.QtWidgets import (
 
 from fetalstudio.core.errors import UserError
 from fetalstudio.project.audit import NOT_RECORDED, AuditEntry, write_audit_log
+from fetalstudio.project.store.records import author_in_words
 from fetalstudio.ui import theme
 from fetalstudio.ui.session import Session
 
@@ -65,7 +66,11 @@ class _LogModel(QAbstractTableModel):
                 moment = QDateTime.fromSecsSinceEpoch(int(entry.at.timestamp()))
                 return QLocale().toString(moment, QLocale.FormatType.ShortFormat)
             case 1:
-                return "not recorded" if entry.author == NOT_RECORDED else entry.author
+                return (
+                    "not recorded"
+                    if entry.author == NOT_RECORDED
+                    else author_in_words(entry.author)
+                )
             case 2:
                 return entry.frame
         return entry.action
@@ -105,7 +110,7 @@ class HistoryDialog(QDialog):
         head.addWidget(theme.style(QLabel("Who did what, and when"), "heading"), 1)
         head.addWidget(self.search, 1)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
-        table = buttons.addButton("Table ...", QDialogButtonBox.ButtonRole.ActionRole)
+        table = buttons.addButton("Save table ...", QDialogButtonBox.ButtonRole.ActionRole)
         table.setToolTip("Save the whole history as CSV")
         table.clicked.connect(self._ask_csv)
         buttons.rejected.connect(self.reject)

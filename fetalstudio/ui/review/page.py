@@ -21,11 +21,12 @@ from fetalstudio.core.convention import Offset
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
 from fetalstudio.core.screening import Verdict
-from fetalstudio.core.words import counted
+from fetalstudio.core.words import counted, percent
 from fetalstudio.project.store.records import Pair, ReviewState
 from fetalstudio.ui import theme
 from fetalstudio.ui.canvas import CanvasActions, FrameCanvas
 from fetalstudio.ui.commands import ProjectCommand, ReviewPair, ReviewPairs
+from fetalstudio.ui.common.allowing import allow
 from fetalstudio.ui.common.elided_label import ElidedLabel
 from fetalstudio.ui.common.empty import EmptyState
 from fetalstudio.ui.common.form import (
@@ -255,7 +256,7 @@ class ReviewPage(QWidget):
 
     def _show(self, pair: Pair | None) -> None:
         for button in (self.accept_button, self.reject_button):
-            button.setEnabled(pair is not None)
+            allow(button, "" if pair is not None else "No pair is shown.")
         for widget in self._of_the_pair:
             widget.setVisible(pair is not None)
         self.none_left.setVisible(pair is None)
@@ -264,14 +265,14 @@ class ReviewPage(QWidget):
             return
         if pair != self._shown:  # otherwise a drag in progress would be cancelled
             self._show_picture(pair)
-        self.accept_button.setEnabled(pair.state != "accepted")
-        self.reject_button.setEnabled(pair.state != "rejected")
+        for button, state in ((self.accept_button, "accepted"), (self.reject_button, "rejected")):
+            allow(button, f"The pair is {state} already." if pair.state == state else "")
         self.quality.show_quality(pair.quality, pair.provenance, self._verdict(pair))
         self.copy_badge.setVisible(pair.copy)
         self.real_badge.setVisible(bool(pair.contains_real_pixels))
         share = pair.quality.get("real_share")
         self.real_badge.setToolTip(
-            f"{'A part' if share is None else f'{share:.0%}'} of the ultrasound is that of the "
+            f"{'A part' if share is None else percent(share)} of the ultrasound is that of the "
             "real frame: left out of exports unless asked for"
         )
         self.correction.show_pair(pair, self._verdict(pair))

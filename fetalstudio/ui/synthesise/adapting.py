@@ -26,6 +26,7 @@ from fetalstudio.engine.process.events import Adapting, Preview
 from fetalstudio.engine.resumable import names_in_use
 from fetalstudio.ui import theme
 from fetalstudio.ui.commands import AdoptModel
+from fetalstudio.ui.common.allowing import allow
 from fetalstudio.ui.common.cohort_box import chosen_cohort, fill_cohorts
 from fetalstudio.ui.common.form import (
     Section,
@@ -193,8 +194,9 @@ class AdaptingDialog(QDialog):
         self.curves.setVisible(self._handle is not None or bool(self.curves.steps))
 
     def _enable_start(self) -> None:
-        valid = self._data_suffice and not self.name_box.problem
-        self.start_button.setEnabled(valid and self._handle is None)
+        problem = "" if self._data_suffice else "The frames do not suffice."
+        running = "" if self._handle is None else "An adaptation is running."
+        allow(self.start_button, running or problem or self.name_box.problem)
 
     def _names_in_use(self) -> set[str]:
         project = self._session.project

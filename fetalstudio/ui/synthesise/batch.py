@@ -24,6 +24,7 @@ from fetalstudio.formats.tables.ellipse_table import read_ellipses
 from fetalstudio.project.store.records import Batch
 from fetalstudio.ui import theme
 from fetalstudio.ui.commands import DismissBatch
+from fetalstudio.ui.common.allowing import allow
 from fetalstudio.ui.common.cohort_box import annotated_cohorts, chosen_cohort, fill_cohorts
 from fetalstudio.ui.common.filmstrip import Filmstrip
 from fetalstudio.ui.common.form import Section, combo, keyed, note, side_by_side, whole_number
@@ -358,10 +359,13 @@ class BatchPanel(Section):
     def _update(self) -> None:
         count, few = self.count_box.value(), self.cohort_box.count() == 0
         running, error = self.job_bar.handle is not None, self.heads.error
-        self.make_button.setEnabled(not few and not running and not error)
+        none = "No frame is annotated yet." if few else ""
+        busy = "A batch is being made." if running else ""
+        allow(self.make_button, none or busy or error)
         self.make_button.setText(f"Make {counted(count, 'pair')} like my cohort")
-        self.table_button.setEnabled(not running and self._session.project is not None)
-        self.heads_button.setEnabled(not few)
+        closed = "No project is open." if self._session.project is None else ""
+        allow(self.table_button, busy or closed)
+        allow(self.heads_button, none)
         changes = in_words(self.heads.constraints)
         self.heads_button.setText("Changed ..." if changes else "As in the cohort ...")
         self.constraints_label.setText(changes)

@@ -26,6 +26,7 @@ from fetalstudio.engine.process.events import Preview
 from fetalstudio.project.store.records import Frame
 from fetalstudio.ui import theme
 from fetalstudio.ui.commands import MoveHead
+from fetalstudio.ui.common.allowing import allow
 from fetalstudio.ui.common.empty import EmptyState
 from fetalstudio.ui.common.filmstrip import Filmstrip
 from fetalstudio.ui.common.form import (
@@ -440,8 +441,17 @@ class SynthesisePage(QWidget):
             self.view.say(sample.unknown_caption(measuring=self.conventions.measuring), "warning")
         else:
             self.view.say(sample.caption())
-        done = sample is not None and not sample.draft and not sample.kept
-        self.keep_button.setEnabled(done and not stale and self._drawing_known())
+        allow(self.keep_button, self._why_not_kept())
+
+    def _why_not_kept(self) -> str:
+        """Why the image cannot be kept as a pair; empty where it can."""
+        if self._sample is None:
+            return "There is no image of the ellipse yet: press G."
+        if self._sample.kept:
+            return "It is kept already. Another variation (N) or ellipse makes another pair."
+        if self.stale or self._sample.draft:
+            return "The full image of this ellipse is not made yet."
+        return "" if self._drawing_known() else "How the cohort is drawn is not known yet."
 
     def keep(self) -> None:
         """Store the image with its ellipse as a pair for review."""

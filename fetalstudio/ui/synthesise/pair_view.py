@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 from fetalstudio.core.geometry import Size
 from fetalstudio.ui import theme
 from fetalstudio.ui.canvas import CanvasActions, FrameCanvas
+from fetalstudio.ui.common.allowing import allow
 from fetalstudio.ui.common.elided_label import ElidedLabel
 from fetalstudio.ui.common.key_places import key_of
 
@@ -129,8 +130,8 @@ class PairView(QWidget):
 
     def _draw(self) -> None:
         comparable = self._real is not None and self._synthetic is not None
-        self.split.setEnabled(comparable)
-        self.peek_button.setEnabled(comparable)
+        for widget in (self.split, self.peek_button):
+            allow(widget, "" if comparable else "There is no image to compare the real frame with.")
         self.canvas.set_image(self.shown())
 
 

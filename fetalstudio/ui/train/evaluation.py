@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QPushButton, QWidget
 
 from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest, EvaluateResult, Protocol
+from fetalstudio.ui.common.allowing import allow
 from fetalstudio.ui.common.cohort_box import annotated_cohorts, chosen_cohort, fill_cohorts
 from fetalstudio.ui.common.form import Section, choice, combo, tick
 from fetalstudio.ui.common.job_bar import JobBar
@@ -108,4 +109,7 @@ class EvaluationPanel(Section):
         self._enable()
 
     def _enable(self) -> None:
-        self.button.setEnabled(self.cohort_box.count() > 0 and self.job_bar.handle is None)
+        if self.job_bar.handle is not None:
+            allow(self.button, "An evaluation is running.")
+        else:
+            allow(self.button, "" if self.cohort_box.count() else "No frame is annotated yet.")

@@ -52,10 +52,10 @@ class EvaluationView(QWidget):
         self.table = _table()
         self.plot = AgreementPlot()
         self.gallery = Gallery(session)
-        self.report_button = QPushButton("Report ...")
+        self.report_button = QPushButton("Save report ...")
         self.report_button.setToolTip("Save the whole result as one HTML file")
         self.report_button.clicked.connect(self._ask_report)
-        self.csv_button = QPushButton("Table ...")
+        self.csv_button = QPushButton("Save table ...")
         self.csv_button.setToolTip("Save the figures of each frame as CSV")
         self.csv_button.clicked.connect(self._ask_csv)
         for source in (self.plot, self.gallery):

@@ -16,6 +16,7 @@ from fetalstudio.engine.jobs.experiment.request import (
     result_of,
 )
 from fetalstudio.project.project import Project
+from fetalstudio.ui.common.allowing import allow
 from fetalstudio.ui.common.form import Section, note, whole_number
 from fetalstudio.ui.common.job_bar import JobBar
 from fetalstudio.ui.session import Session
@@ -26,6 +27,7 @@ _ABOUT = (
     "number of steps, and compares the results on held-out subjects. A control by real frames "
     "shows whether a difference could have been seen."
 )
+_RUNNING = "An experiment is running."
 
 
 class ExperimentPanel(Section):
@@ -70,14 +72,15 @@ class ExperimentPanel(Section):
             settings=self._form.chosen(),
         )
         handle = self._session.submit(request)
-        self.button.setEnabled(False)
+        allow(self.button, _RUNNING)
         self.job_bar.follow(handle)
         handle.ended.connect(self.refresh)
 
     def refresh(self) -> None:
         """Show the newest result."""
         project = self._session.project
-        self.button.setEnabled(project is not None and self.job_bar.handle is None)
+        closed = "" if project is not None else "No project is open."
+        allow(self.button, closed if self.job_bar.handle is None else _RUNNING)
         self._show(None if project is None else _newest(project))
 
     def _show(self, result: ExperimentResult | None) -> None:

@@ -26,6 +26,7 @@ from fetalstudio.project.models import BUILT_IN
 from fetalstudio.project.store.records import Run
 from fetalstudio.ui import theme
 from fetalstudio.ui.commands import AdoptModel
+from fetalstudio.ui.common.allowing import allow
 from fetalstudio.ui.common.filmstrip import Filmstrip
 from fetalstudio.ui.common.form import (
     Section,
@@ -49,6 +50,8 @@ from fetalstudio.ui.train.training_plan import TrainingPlan, plan_cost, plan_tra
 from fetalstudio.ui.train.verdict import VerdictCard, improved, run_text, without_verdict
 
 _RUN_ROLE = Qt.ItemDataRole.UserRole
+_RUNNING = "A training is running."
+_CLOSED = "No project is open."
 
 
 class TrainPage(QWidget):
@@ -206,7 +209,7 @@ class TrainPage(QWidget):
         project = self.session.project
         if project is None:
             self._plan = None
-            self.start_button.setEnabled(False)
+            allow(self.start_button, _CLOSED)
             return
         self._plan = plan_training(
             project,
@@ -223,15 +226,18 @@ class TrainPage(QWidget):
         self.data.show_plan(plan)
         if plan.data.advice is not None:
             self.form.show_recommended(plan.data.advice.pairs)
-        self.start_button.setEnabled(self._can_start(plan))
+        allow(self.start_button, self._why_not_started(plan))
         self.estimate.setText(self._estimate(plan))
 
     def show_evidence(self) -> None:
         """Show what the advice on pairs rests on."""
         EvidenceDialog(None if self._plan is None else self._plan.data.advice, self).open()
 
-    def _can_start(self, plan: TrainingPlan) -> bool:
-        return not plan.problems and not self.form.name_box.problem and self._handle is None
+    def _why_not_started(self, plan: TrainingPlan) -> str:
+        """Why no training can be started; empty where one can."""
+        if self._handle is not None:
+            return _RUNNING
+        return next((why for why in (*plan.problems, self.form.name_box.problem) if why), "")
 
     def _names_in_use(self) -> set[str]:
         project = self.session.project
@@ -254,7 +260,7 @@ class TrainPage(QWidget):
     def start(self) -> None:
         """Start the job ``train`` with the values on the page."""
         self._refresh_plan()
-        if self._plan is None or not self._can_start(self._plan):
+        if self._plan is None or self._why_not_started(self._plan):
             return
         request = TrainRequest(
             project=self.session.open.path,
@@ -284,8 +290,8 @@ class TrainPage(QWidget):
         if chosen is None or not self.resume_button.isEnabled():
             return
         self._submit(TrainRequest(self.session.open.path, resume=chosen))
-        self._listed = True
-        self.resume_button.setEnabled(False)
+        self._listed = False  # the list says how the run ended, until it goes on
+        allow(self.resume_button, _RUNNING)
         self.title.setText(f"{self._runs[chosen].name}, resumed")
         self.verdict.show_verdict(None, "The verdict follows when the training ends.")
 
@@ -294,7 +300,7 @@ class TrainPage(QWidget):
         handle = self.session.submit(request, known=shown)
         self._handle = handle
         self.tabs.setCurrentIndex(0)
-        self.start_button.setEnabled(False)
+        allow(self.start_button, _RUNNING)
         self.job_bar.follow(handle)
         handle.epoch.connect(self._epoch)
         handle.preview.connect(self._preview)
@@ -365,7 +371,8 @@ class TrainPage(QWidget):
         run = self.session.open.runs.get(chosen) if chosen is not None else None
         resumable = run is not None and can_resume(self.session.open, run)
         self.resume_button.setVisible(resumable)
-        self.resume_button.setEnabled(resumable and self._handle is None)
+        idle = "" if resumable else "This run cannot be resumed."
+        allow(self.resume_button, idle if self._handle is None else _RUNNING)
         if run is None:
             self.title.setText("No run yet")
             self.curves.clear()
@@ -398,9 +405,19 @@ class TrainPage(QWidget):
         used, model = active.name if active is not None else BUILT_IN, self._model_of_run()
         run = self._runs.get(self._chosen() or -1)
         better = run is not None and improved(run.verdict)
-        self.adopt_button.setEnabled(model is not None and model != used)
+        allow(
+            self.adopt_button,
+            "No run with a model is chosen."
+            if model is None
+            else f"{model} is in use already."
+            if model == used
+            else "",
+        )
         theme.style(self.adopt_button, "primary" if better and model != used else "")
-        self.roll_back_button.setEnabled(active is not None)
+        allow(
+            self.roll_back_button,
+            "" if active is not None else "No other model was in use before.",
+        )
         self.in_use.setText(f"In use: {used}.")
 
     def adopt(self) -> None:

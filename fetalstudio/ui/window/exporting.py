@@ -154,6 +154,11 @@ class ExportFlow(QObject):
     def _start(self, dialog: ExportDialog) -> None:
         handle = self.session.submit(dialog.request())
         handle.on_finished(self._written)
+        handle.on_cancelled(
+            lambda _result: self.session.message.emit(
+                "The export was cancelled. Nothing was written.", "info"
+            )
+        )
 
     def _written(self, result: ExportResult) -> None:
         frames, pairs = counted(result.frames, "frame"), counted(result.pairs, "synthetic pair")

@@ -26,6 +26,9 @@ _LEVELS = {
 """Icon, colour and time on screen in ms; 0: until it is closed."""
 
 _AT_ONCE = 3
+_BELOW = 88
+"""px between the lowest notice and the bottom of the window's place: room for a line of buttons
+with a sentence."""
 
 
 class Notice(QFrame):
@@ -92,7 +95,8 @@ class Notice(QFrame):
 
 
 class NoticeBoard(QWidget):
-    """The notices over the bottom of ``parent``: at most three, the newest last."""
+    """The notices low over ``parent``: at most three, the newest last. The hint and the buttons at
+    the bottom of a place stay free."""
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
@@ -148,7 +152,7 @@ class NoticeBoard(QWidget):
         height = sum(self._height(n, width) for n in self.notices)
         height += theme.SPACE * (len(self.notices) - 1)
         self.setGeometry(
-            (parent.width() - width) // 2, parent.height() - height - 2 * theme.SPACE, width, height
+            (parent.width() - width) // 2, parent.height() - height - _BELOW, width, height
         )
 
     @staticmethod

@@ -14,6 +14,9 @@ from fetalstudio.project.store.backups import Backup, all_backups
 from fetalstudio.ui.common.ask_dialog import AskDialog
 from fetalstudio.ui.session import Session, sample_project_path
 
+_SAMPLE = Path("The sample project")
+"""What a person reads in place of its path."""
+
 
 class BackupDialog(AskDialog):
     """Which backup of a project's database is put back."""
@@ -70,7 +73,7 @@ class ProjectsFlow(QObject):
 
     def open_sample(self) -> bool:
         """Open the sample project, made on the first call."""
-        return self._opened(Path("The sample project"), self.session.open_sample_project)
+        return self._opened(_SAMPLE, self.session.open_sample_project)
 
     def _opened(self, path: Path, work: Callable[[], object]) -> bool:
         try:
@@ -91,8 +94,9 @@ class ProjectsFlow(QObject):
         offers: list[tuple[str, Callable[[], object]]] = [
             ("Open another ...", self.ask_open),
             ("New project ...", self.ask_new),
-            ("Sample project", self.open_sample),
         ]
+        if path != _SAMPLE:
+            offers.append(("Sample project", self.open_sample))
         if all_backups(path):
             offers.insert(0, ("Put back a backup ...", lambda: self.ask_backup(path)))
         for text, slot in offers:

@@ -55,16 +55,19 @@ class StatusJob(QWidget):
         self.cancel.setEnabled(True)
         self._delay.start()
 
-    def _progressed(self, _handle: JobHandle[Any], progress: Progress) -> None:
+    def _progressed(self, handle: JobHandle[Any], progress: Progress) -> None:
+        waiting = self._engine.waiting
+        self.title.setText(handle.job.title + (f" ({waiting} waiting)" if waiting else ""))
         # Until a first step is done, which may take long, the bar moves.
         self.bar.setRange(0, max(progress.total, 1) if progress.done else 0)
         self.bar.setValue(progress.done)
         parts = [f"{progress.done} of {progress.total}" if progress.total > 1 else ""]
         if progress.eta_s is not None:
             parts.append(f"{format_duration(progress.eta_s)} left")
-        known = self.title.text().lower().startswith(progress.note)
-        note = "" if known else progress.note
-        self.left.setText("  ·  ".join(part for part in (note, *parts) if part))
+        # The note comes last, as in the bars of the places: the numbers stay where they are.
+        if not handle.job.title.lower().startswith(progress.note):
+            parts.append(progress.note)
+        self.left.setText("  ·  ".join(part for part in parts if part))
 
     def _ended(self, _handle: JobHandle[Any]) -> None:
         self._delay.stop()

@@ -931,8 +931,11 @@ def test_a_proposal_for_an_empty_frame_is_shown_to_be_decided(
     QApplication.processEvents()
     assert page.panel.confirm.geometry() == place, "it does not move under the pointer"
     by = page.panel.by
-    assert by.text() == "by compact+cohort, fairly sure, 93%"
+    assert by.text() == "by compact, fairly sure, 93 %"
     assert by.fontMetrics().horizontalAdvance(by.text()) <= by.width()
+    assert by.toolTip() == "By segmenter compact, as the cohort is drawn, fairly sure, 93 %"
+    newest_revision = page.panel.revisions.item(0).text().splitlines()[1]
+    assert newest_revision.startswith("segmenter compact, as the cohort is drawn, ")
     assert page.canvas.ellipse() == HEAD
     assert "Proposed" in page.panel.state.text()
     assert page.canvas.ghost() is None
@@ -1139,6 +1142,7 @@ def test_what_a_full_disk_refuses_stays_on_screen_and_can_be_saved_later(
         assert failures.count() == 1
         assert page.session.undo_stack.count() == 0
         assert "Not saved" in page.panel.state.text()
+        assert page.panel.confirm.text() == "Confirm, next"
         key(page, Qt.Key.Key_Return)
         assert page.session.frame_id == frame_id
     assert page.canvas.ellipse() == drawn

@@ -130,6 +130,20 @@ def test_columns_are_as_wide_as_names_that_differ_in_the_middle(
     dialog.reject()
 
 
+def test_a_long_name_does_not_push_the_doubts_out_of_sight(
+    open_dialog: Open, tmp_path: Path, qtbot: QtBot
+) -> None:
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    write_png(folder / "1.png", texture(1))
+    (folder / f"{'measured_and_sent_' * 4}.pdf").write_bytes(b"%PDF")
+    dialog = open_dialog(folder)
+    dialog.resize(1180, 740)
+    planned(qtbot, dialog)
+    start = dialog.table.horizontalHeader().sectionPosition(5)
+    assert start + 140 <= dialog.table.viewport().width()
+
+
 def test_every_file_is_a_row_and_the_first_one_in_doubt_is_selected(dialog: ImportDialog) -> None:
     taken = {row.key: row.taken_for for row in dialog.model.rows}
     assert taken["again.png"] == "frame" and taken["sure.png"] == "same as again.png"

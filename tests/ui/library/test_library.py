@@ -145,12 +145,27 @@ def test_filters_by_state_cohort_and_name(library: LibraryPage, qtbot: QtBot) ->
     assert names(library) == ["150_HC"]
     bar.search.setText("no such name")
     assert library.body.currentWidget() is library.empty
+    assert library.todo.text() == "No frame matches"
+    assert library.next_button.isEnabled() and library.propose_button.isEnabled()
     qtbot.mouseClick(library.empty.button, Qt.MouseButton.LeftButton)
     assert len(names(library)) == 24
     assert library.body.currentWidget() is library.grid
     cohort = bar.cohort_box.itemText(1)
     bar.cohort_box.setCurrentIndex(1)
     assert {index.data(FRAME).cohort for index in rows(library)} == {cohort}
+
+
+def test_esc_clears_the_search_and_then_leaves_it(library: LibraryPage, qtbot: QtBot) -> None:
+    qtbot.keyClick(library.grid, Qt.Key.Key_End)
+    search = library.filters.search
+    qtbot.keyClicks(search, "_2HC")
+    assert 0 < len(names(library)) < 24
+    assert library.grid.verticalScrollBar().value() == 0
+    search.setFocus()
+    qtbot.keyClick(search, Qt.Key.Key_Escape)
+    assert search.text() == "" and len(names(library)) == 24 and search.hasFocus()
+    qtbot.keyClick(search, Qt.Key.Key_Escape)
+    assert library.grid.hasFocus()
 
 
 def test_labels_are_told_and_searched(library: LibraryPage, qtbot: QtBot) -> None:
@@ -856,7 +871,9 @@ def test_names_are_neutral_and_doubtful_texts_are_asked_about(
     assert not any(frame.labels for frame in session.open.frames.all())
     (box,) = window.findChildren(QMessageBox)
     assert box.text() == "The label 'site' was left out."
-    assert box.informativeText().startswith("A value of 'site' looks like a person's name.")
+    assert box.informativeText().startswith(
+        "A value of 'site' looks like a person's name (Quaresma). "
+    )
     add = next(button for button in box.buttons() if button.text() == "Import it")
     with qtbot.waitSignal(session.frames_changed, timeout=60_000):
         qtbot.mouseClick(add, Qt.MouseButton.LeftButton)

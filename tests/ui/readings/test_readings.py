@@ -389,7 +389,9 @@ def test_the_history_is_listed_filtered_and_saved(
     reading_window: MainWindow, open_session: Session, tmp_path: Path
 ) -> None:
     frame, annotation = _annotated(open_session.open)[0]
-    open_session.open.annotations.add(frame.id, annotation.ellipse, author="eva", state="draft")
+    add = open_session.open.annotations.add
+    add(frame.id, annotation.ellipse, author="segmenter:compact+cohort", state="proposed")
+    add(frame.id, annotation.ellipse, author="eva", state="draft")
     QTest.keyClick(reading_window, Qt.Key.Key_H, CONTROL)
     dialog = dialog_of(reading_window, HistoryDialog)
     everything = dialog.shown.rowCount()
@@ -397,7 +399,10 @@ def test_the_history_is_listed_filtered_and_saved(
     dialog.search.setText("eva")
     assert dialog.shown.rowCount() == 1
     cells = [dialog.shown.index(0, column).data() for column in (1, 2, 3)]
-    assert cells == ["eva", frame.name, "reopened the ellipse"]
+    proposer = "segmenter compact, as the cohort is drawn"
+    assert cells == ["eva", frame.name, f"accepted the proposal of {proposer}"]
+    dialog.search.setText("proposed")
+    assert dialog.shown.index(0, 1).data() == proposer
     dialog.save_csv(tmp_path / "history.csv")
     assert len(list(csv.DictReader((tmp_path / "history.csv").open()))) == everything
     dialog.close()

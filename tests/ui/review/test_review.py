@@ -333,7 +333,7 @@ def test_pixels_of_a_real_frame_are_flagged(qtbot: QtBot, page: ReviewPage) -> N
     made = add_measured(page, "made", similarity=0.5, real_share=0.004)
     page.refresh(kept.id)
     assert page.real_badge.isVisible() and not page.copy_badge.isVisible()
-    assert page.real_badge.toolTip().startswith("42% of the ultrasound")
+    assert page.real_badge.toolTip().startswith("42 % of the ultrasound")
     assert "left out of exports unless asked for" in page.real_badge.toolTip()
     assert "pixels of a real frame" in str(page.list.pairs.data(page.list.currentIndex()))
     page.refresh(made.id)

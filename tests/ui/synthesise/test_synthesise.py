@@ -173,7 +173,7 @@ def test_g_makes_the_picture_with_previews_and_measures_it(
     assert same(request.reference, real(page)) and request.previews
     assert same(page.view.shown(), ring(request.ellipse, request.size, request.seed))
     assert previews and not page.job_bar.isVisible()
-    assert "0.981" in page.quality.text() and "+1.2%" in page.quality.text()
+    assert "0.981" in page.quality.text() and "+1.2 %" in page.quality.text()
     assert not page.stale and page.keep_button.isEnabled()
 
 

@@ -758,5 +758,8 @@ def test_a_run_that_did_not_finish_can_be_resumed(
     request, handle = fakes[-1]
     assert request.resume == run.id and not page.resume_button.isEnabled()
     assert not page.start_button.isEnabled()
+    project.runs.update(run.id, state="running")
+    handle.epoch.emit(Epoch(1, 5, 0.1, 0.1, 0.9, best=True, run=RunKey(project.path, run.id)))
+    assert page.runs.item(0).text() == "broken\nrunning"
     handle.ended.emit()
     assert page.start_button.isEnabled()

@@ -10,8 +10,11 @@ from pytestqt.qtbot import QtBot
 
 from fetalstudio.formats.exports import EXPORTS, ExportFormat
 from fetalstudio.formats.writing.carries import Carries
+from fetalstudio.ui.session import Session
 from fetalstudio.ui.settings import Settings
 from fetalstudio.ui.window import exporting
+from fetalstudio.ui.window.main_window import MainWindow
+from tests.ui.loop import use_fakes
 
 
 @pytest.fixture
@@ -111,3 +114,16 @@ def test_cohorts_that_differ_are_named_while_all_are_exported(
     assert dialog.differing.text() == said[0] and dialog.differing.isVisibleTo(dialog)
     dialog.cohort.setCurrentIndex(dialog.cohort.findData("a"))
     assert not dialog.differing.isVisibleTo(dialog)
+
+
+def test_a_cancelled_export_says_that_nothing_was_written(
+    open_session: Session, window: MainWindow, monkeypatch: pytest.MonkeyPatch, qtbot: QtBot
+) -> None:
+    made = use_fakes(monkeypatch, open_session)
+    window.exporting.ask()
+    (dialog,) = window.findChildren(exporting.ExportDialog)
+    dialog.accept()
+    (_, handle) = made[-1]
+    with qtbot.waitSignal(open_session.message) as said:
+        handle.cancelled.emit(None)
+    assert said.args == ["The export was cancelled. Nothing was written.", "info"]

@@ -22,6 +22,7 @@ from fetalstudio.engine.process.client import EngineClient
 from fetalstudio.engine.process.events import Progress
 from fetalstudio.project.project import Project
 from fetalstudio.ui import app
+from fetalstudio.ui.annotate.page import AnnotatePage
 from fetalstudio.ui.commands import SetEllipse
 from fetalstudio.ui.common.job_bar import JobBar
 from fetalstudio.ui.common.text_dialog import TextDialog
@@ -64,6 +65,21 @@ def test_every_place_can_be_shown_without_a_project(
         qtbot.wait(1)
     session.open_project(sample_project.path)
     assert window.rail.buttons["annotate"].waiting == 8
+
+
+def test_without_a_project_an_import_asks_for_one_before_it_asks_for_a_folder(
+    session: Session, window: MainWindow, monkeypatch: pytest.MonkeyPatch, qtbot: QtBot
+) -> None:
+    asked: list[object] = []
+
+    def ask_folder(*arguments: object) -> str:
+        asked.append(arguments)
+        return ""
+
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", ask_folder)
+    with qtbot.waitSignal(session.message) as said:
+        qtbot.mouseClick(window.library.import_button, Qt.MouseButton.LeftButton)
+    assert "make a project first" in said.args[0] and not asked
 
 
 def test_badges_say_what_waits(open_session: Session, window: MainWindow) -> None:
@@ -117,7 +133,7 @@ def test_the_status_bar_moves_before_a_first_step_and_names_the_work_once(
     engine.job_progress.emit(handle, Progress(3, 8, 4.0, "measuring how heads are drawn"))
     assert status.bar.maximum() == 8 and status.left.text() == "3 of 8  ·  4 s left"
     engine.job_progress.emit(handle, Progress(3, 8, None, "reading"))
-    assert status.left.text() == "reading  ·  3 of 8"
+    assert status.left.text() == "3 of 8  ·  reading"
     engine.job_ended.emit(handle)
 
 
@@ -174,6 +190,17 @@ def test_an_engine_that_dies_is_told_and_the_next_job_works(
     with qtbot.waitSignal(again.finished, timeout=30_000) as done:
         pass
     assert done.args == [7]
+
+
+def test_a_notice_covers_no_control_at_the_bottom_of_annotate(
+    open_session: Session, window: MainWindow
+) -> None:
+    window.show_place("annotate")
+    page = window.page("annotate")
+    assert isinstance(page, AnnotatePage)
+    open_session.message.emit("A notice", "info")
+    lowest = window.notices.mapTo(window, window.notices.rect().bottomLeft()).y()
+    assert lowest < page.view_bar.mapTo(window, page.view_bar.rect().topLeft()).y()
 
 
 def test_notices_stack_repeat_once_and_close(window: MainWindow, qtbot: QtBot) -> None:
@@ -312,6 +339,22 @@ def test_a_project_of_a_newer_version_is_refused_with_a_way_on(
     box.close()
 
 
+def test_the_sample_project_is_not_offered_where_it_could_not_be_opened(
+    window: MainWindow,
+) -> None:
+    path = sample_project_path()
+    with Project.create(path) as elsewhere, elsewhere.lock():
+        window.start(None)
+        (box,) = window.findChildren(QMessageBox)
+    assert "another window" in box.informativeText()
+    assert {button.text() for button in box.buttons()} == {
+        "Open another ...",
+        "New project ...",
+        "Close",
+    }
+    box.close()
+
+
 def test_recent_projects_are_offered(
     open_session: Session, window: MainWindow, tmp_path: Path
 ) -> None:
@@ -404,6 +447,30 @@ def test_every_view_of_a_job_names_the_same_time_left(session: Session, qtbot: Q
     session.engine.job_progress.emit(handle, progress)
     assert "1 h 2 min left" in bar.text()
     assert "1 h 2 min left" in status.left.text()
+
+
+def test_the_status_bar_says_how_many_jobs_wait(
+    session: Session, window: MainWindow, qtbot: QtBot
+) -> None:
+    running = session.submit(ask("steps", 3000))
+    session.submit(ask("echo", 1))
+    qtbot.waitUntil(lambda: "(1 waiting)" in window.status_job.title.text(), timeout=30_000)
+    running.cancel()
+    qtbot.waitUntil(lambda: session.engine.running is None and not session.engine.waiting)
+
+
+def test_a_job_that_completes_what_it_has_shows_its_progress_after_a_cancel(
+    session: Session, qtbot: QtBot
+) -> None:
+    bar = JobBar()
+    qtbot.addWidget(bar)
+    handle = JobHandle(EngineClient(), 1, Echo.job)
+    bar.follow(handle)
+    qtbot.mouseClick(bar.cancel_button, Qt.MouseButton.LeftButton)
+    handle.progress.emit(Progress(5, 20, 9.0, "fine-tuning"))
+    assert bar.text() == "Stopping"
+    handle.progress.emit(Progress(2, 20, 9.0, "testing the best epoch", finishing=True))
+    assert bar.text() == "2 of 20 · 9 s left · testing the best epoch"
 
 
 def test_a_cold_start_is_lean_and_without_torch(tmp_path: Path) -> None:

@@ -11,12 +11,14 @@ from PySide6.QtWidgets import (
     QComboBox,
     QLabel,
     QPushButton,
+    QToolButton,
     QWidget,
 )
 from pytestqt.qtbot import QtBot
 
+from fetalstudio.ui.annotate.page import AnnotatePage
 from fetalstudio.ui.common.form import side_panel, whole_number
-from fetalstudio.ui.session import PLACES, Session
+from fetalstudio.ui.session import PLACES, VIEWS, Session
 from fetalstudio.ui.settings import Settings
 from fetalstudio.ui.window.main_window import MainWindow
 
@@ -95,6 +97,36 @@ def test_no_place_is_wider_than_the_narrowest_window(
         for part in window.page(place).findChildren(kind):
             if not part.visibleRegion().isEmpty():
                 assert part.mapTo(window, part.rect().topRight()).x() < 960, (place, part)
+
+
+def test_the_frame_is_named_in_the_narrowest_window(
+    open_session: Session, window: MainWindow, qtbot: QtBot
+) -> None:
+    window.show_place("annotate")
+    page = window.page("annotate")
+    assert isinstance(page, AnnotatePage)
+    window.resize(960, 600)
+    qtbot.wait(1)
+    name = page.bar.name
+    assert name.width() >= name.fontMetrics().horizontalAdvance(name.text())
+    window.resize(1366, 768)
+    qtbot.wait(1)
+    shown = [button.text() for button in page.bar.findChildren(QToolButton) if button.isVisible()]
+    assert shown[-2:] == ["Undo", "Redo"]
+
+
+def test_every_button_that_cannot_be_used_says_why(
+    open_session: Session, window: MainWindow
+) -> None:
+    found = 0
+    for place in (*PLACES, *VIEWS):
+        window.show_place(place)
+        for button in window.page(place).findChildren(QPushButton):
+            if button.isVisible() and not button.isEnabled():
+                found += 1
+                *_, why = button.toolTip().splitlines()
+                assert why.endswith("."), (place, button.text(), button.toolTip())
+    assert found >= 5
 
 
 @pytest.mark.parametrize("place", PLACES)

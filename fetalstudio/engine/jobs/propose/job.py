@@ -10,25 +10,18 @@ from numpy.typing import NDArray
 
 from fetalstudio.core.convention import Convention
 from fetalstudio.engine.cohort_split import check_cohort
-from fetalstudio.engine.jobs.propose.request import (
-    PROPOSED_BY,
-    Proposal,
-    ProposeRequest,
-    ProposeResult,
-)
+from fetalstudio.engine.jobs.propose.request import Proposal, ProposeRequest, ProposeResult
 from fetalstudio.engine.measured_conventions import measured_conventions
 from fetalstudio.engine.models.loading import BUILT_IN, find_model, load_outline, load_segmenter
 from fetalstudio.engine.process.events import Warned
 from fetalstudio.engine.process.job import CancelCheck, Report
 from fetalstudio.engine.process.progress import Steps
 from fetalstudio.project.project import Project
-from fetalstudio.project.store.records import Annotation, Frame
+from fetalstudio.project.store.records import FOLLOWING, PROPOSED_BY, Annotation, Frame
 
 if TYPE_CHECKING:
     from fetalstudio.segmentation.box_prompt import Box
 
-_FOLLOWING = "+cohort"
-"""Added to the author of a proposal that follows the convention of its cohort."""
 _NOTHING = {
     "auto": "all frames have an ellipse, or had a proposal that was rejected. Propose again "
     "(Library, Propose for all again; or --again) for other proposals.",
@@ -95,7 +88,7 @@ def run(request: ProposeRequest, report: Report, cancelled: CancelCheck) -> Prop
                     project.annotations.add(
                         frame.id,
                         ellipse,
-                        author=author + _FOLLOWING if convention else author,
+                        author=author + FOLLOWING if convention else author,
                         state="proposed",
                         confidence=found.confidence,
                     )
@@ -172,4 +165,4 @@ def _rejected(project: Project, frame: Frame, author: str) -> bool:
 
 
 def _is_by(annotation: Annotation, author: str) -> bool:
-    return annotation.author in (author, author + _FOLLOWING)
+    return annotation.author in (author, author + FOLLOWING)

@@ -17,9 +17,6 @@ SNAP = False
 """Whether proposals are moved onto the skull unless a person chooses. This helps where annotators
 follow the skull, and costs where they draw outside of it (docs/evidence/evaluation.md)."""
 
-PROPOSED_BY = "segmenter:"
-"""What the author of a proposal begins with; the name of the segmenter follows."""
-
 
 @dataclass(frozen=True, slots=True)
 class ProposeRequest:

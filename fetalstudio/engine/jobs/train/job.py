@@ -321,8 +321,7 @@ class _Training:
         )
 
     def _evaluate(self, segmenter: Segmenter, note: str, finish: bool = False) -> EvaluateResult:
-        never = (lambda: False) if finish else self.cancelled
-        steps = Steps(len(self.data.test), self.report, never, note)
+        steps = Steps(len(self.data.test), self.report, self.cancelled, note, finishing=finish)
         scores = []
         for item in self.data.test:
             scores.append(score_frame(segmenter, item, prompt=self.start.prompt))
