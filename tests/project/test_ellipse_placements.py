@@ -153,6 +153,24 @@ def test_masks_of_a_part_of_the_pictures_are_asked_about(project: Project, tmp_p
     assert offered(plan) == ["proposal", "final", "none"]
 
 
+@pytest.mark.parametrize("layout", ["psfhs", "jnu-ifm"])
+def test_frames_in_labour_are_not_compared(layout: str, project: Project, tmp_path: Path) -> None:
+    for i, (head, marked) in enumerate(zip(HEADS, elsewhere("mirrored"), strict=True)):
+        pixels, values = skull(head, i, SIZE), marked.mask(SIZE).astype(np.uint8)
+        if layout == "psfhs":
+            for folder, picture in (("image_mha", pixels), ("label_mha", 2 * values)):
+                (tmp_path / folder).mkdir(exist_ok=True)
+                image = SimpleITK.GetImageFromArray(picture)
+                SimpleITK.WriteImage(image, str(tmp_path / folder / f"{i:05d}.mha"))
+        else:
+            video = "20190830T115515"
+            write_png(tmp_path / video / "image" / f"{video}_{i}.png", pixels)
+            write_png(tmp_path / video / "mask" / f"{video}_{i}_mask.png", 8 * values)
+    plan = plan_import(project, tmp_path)
+    assert sum(frame.ellipse is not None for frame in plan.frames) == len(HEADS)
+    assert not asked(plan)
+
+
 def test_a_few_pictures_without_a_skull_decide_nothing(project: Project, tmp_path: Path) -> None:
     source = masks_of(tmp_path / "clinic", HEADS)
     for i in range(1, 5):

@@ -37,6 +37,7 @@ def read(source: Path) -> FrameSource:
         records,
         tuple(problem for part in found for problem in part.problems),
         frozenset(path for video in _videos(source) for path in video.glob("*/*.png")),
+        whole_heads=False,
     )
 
 

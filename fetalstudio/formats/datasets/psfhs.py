@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -24,7 +25,7 @@ def read(source: Path) -> FrameSource:
     The values of the masks are known from the layout:
     :func:`~fetalstudio.formats.folders.picture_records.coding_of`.
     """
-    return mask_folders.read(source)
+    return replace(mask_folders.read(source), whole_heads=False)
 
 
 PsfhsWriter = partial(VolumePairsWriter, suffix=".mha", images=_IMAGES, masks=_LABELS, head=2)

@@ -242,3 +242,6 @@ class FrameSource:
     why."""
     unread: tuple[UnreadFile, ...] = ()
     """Files that hold pictures or annotations, but in a format that is not read."""
+    whole_heads: bool = True
+    """False for frames in labour, in which a probe at the perineum sees an arc of the head, so that
+    a skull cannot be looked for all around it."""

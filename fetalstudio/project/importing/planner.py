@@ -215,7 +215,8 @@ class Planner:
         """The frames with what is in doubt about where their ellipses lie, and with those that a
         person says belong elsewhere, which are judged again there. Raises :class:`Stopped` if asked
         to."""
-        doubts = self._placements.doubts(frames, progress)
+        whole = self._found.whole_heads
+        doubts = self._placements.doubts(frames, progress) if whole else {}
         moved = moved_from(frames, doubts, choices)
         todo: dict[str, Wanted] = {}
         for frame in (frame for frame in frames if frame.key in moved):
