@@ -474,11 +474,7 @@ def test_the_log_says_who_did_what_and_when(
     accepted = "accepted the proposal of segmenter compact, as the cohort is drawn"
     assert [(e.author, e.action, e.frame) for e in log] == [
         (proposer, "proposed an ellipse", "frame-00000"),
-        (
-            "anna",
-            "accepted the proposal of segmenter compact, as the cohort is drawn",
-            "frame-00000",
-        ),
+        ("anna", accepted, "frame-00000"),
         ("ben", "changed the ellipse", "frame-00000"),
         ("ben", "confirmed the ellipse", "frame-00000"),
         ("anna", "went back to an earlier ellipse", "frame-00000"),
