@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -16,49 +17,95 @@ _LEAST_SEEN = 16
 """Directions in which both outlines have to be in the picture, and apart."""
 _STEP = 0.01
 """Of the logarithm of the distance from the centre, as all lengths here."""
-_AROUND, _GAP, _FLANK = 0.08, 0.02, 0.12
-"""How far the skull may be from the outline, and what lies beside it inside and outside."""
-_APART = 0.1
-"""From which on two outlines are looked at in a direction."""
-_GRAIN, _LEAST_GRAIN = 0.018, 0.5
-"""The smoothing, as a share of a semi-axis and in px. It grows with the root of an outline's size,
-so that mere speckle, of which more lies near a longer one, prefers none."""
+_LEAST_GRAIN = 0.5
+"""px of smoothing."""
 _SMALLEST = 12.0
 """px of a semi-axis: around a smaller outline, speckle and a skull look alike."""
+_SHIFT, _SCALES = 0.6, (0.5, 0.64, 1.5)
+"""Of the outlines around one: how far they are shifted, of the shorter semi-axis, and how long they
+are."""
+_NEAREST = 1e-9
+"""Times its radius: the centre of an outline itself."""
 _OUTSIDE = -1000.0
 
 _Values = NDArray[np.float32]
 
 
-def fits_better(
-    pixels: NDArray[np.uint8], ellipse: Ellipse, others: Sequence[Ellipse]
-) -> list[float | None]:
-    """How much better an ellipse fits a picture, (H, W), than each of others with its centre.
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """How closely a picture is looked at."""
 
-    It is 1 where the outline of the ellipse is brighter in all directions from the centre, and -1
-    where that of the other is. In each direction two things count alike: how bright the brightest
-    place near the outline is, and how much brighter it is than what lies beside it. Directions in
-    which the two outlines are within 10 % of each other do not count. None where too few are left,
-    or too few in which both outlines lie in the picture, and where one has a semi-axis below 12 px.
+    around: float
+    """How far the skull may be from the outline."""
+    gap: float
+    flank: float
+    """What lies beside it inside and outside, and between both."""
+    apart: float
+    """From which on two outlines are looked at in a direction."""
+    grain: float
+    """The smoothing, as a share of a semi-axis. It grows with the root of an outline's size, so
+    that mere speckle, of which more lies near a longer one, prefers none."""
+
+
+_COARSE = _Look(0.08, 0.02, 0.12, 0.1, 0.018)
+_FINE = _Look(0.03, 0.01, 0.08, 0.03, 0.012)
+
+
+def fits_better(
+    pixels: NDArray[np.uint8],
+    ellipse: Ellipse,
+    others: Sequence[Ellipse],
+    *,
+    finely: bool = False,
+) -> list[float | None]:
+    """How much better an ellipse fits a picture, (H, W), than each of others, wherever they lie.
+
+    It is 1 where the outline of the ellipse is brighter in all directions from its centre than that
+    of the other from its own, and -1 where the other's is. In each direction two things count
+    alike: how bright the brightest place near the outline is, and how much brighter it is than what
+    lies beside it. Directions in which one outline lies within 10 % of the other do not count. None
+    where too few are left, or too few in which both outlines lie in the picture, and where one has
+    a semi-axis below 12 px.
+
+    Outlines that differ less, such as those of a level head at a few degrees, are only compared
+    ``finely``: from 3 % on, and nearer to them. A right ellipse then fits less clearly better.
     """
+    look = _FINE if finely else _COARSE
     smooth: dict[float, _Values] = {}
     for b in {e.b for e in (ellipse, *others)}:
-        grain = max(_GRAIN * math.sqrt(ellipse.b * b), _LEAST_GRAIN)
+        grain = max(look.grain * math.sqrt(ellipse.b * b), _LEAST_GRAIN)
         smooth[b] = cv2.GaussianBlur(pixels, (0, 0), grain).astype(np.float32)
-    own = _Ring(smooth[ellipse.b], ellipse)
-    return [own.compared(_Ring(smooth[other.b], other)) for other in others]
+    own = _Ring(smooth[ellipse.b], ellipse, look)
+    return [own.compared(_Ring(smooth[other.b], other, look)) for other in others]
+
+
+def lies_on_skull(pixels: NDArray[np.uint8], ellipse: Ellipse) -> float | None:
+    """How much better an ellipse fits a picture, (H, W), than those that are shifted to each side,
+    shorter and longer, on average: as :func:`fits_better` counts it, and None where it gives none.
+
+    Of 794 ellipses of sonographers it is 0.79 in the median, and 0.4 in the first trimester; of
+    ellipses that lie anywhere in the field, 0.1.
+    """
+    shift = _SHIFT * ellipse.b
+    others = [
+        replace(ellipse, cx=ellipse.cx + dx * shift, cy=ellipse.cy + dy * shift)
+        for dx, dy in ((-1, 0), (1, 0), (0, -1), (0, 1))
+    ]
+    others += [replace(ellipse, a=k * ellipse.a, b=k * ellipse.b) for k in _SCALES]
+    found = [vote for vote in fits_better(pixels, ellipse, others) if vote is not None]
+    return float(np.mean(found)) if found else None
 
 
 class _Ring:
     """What a picture shows around an outline, for each direction from its centre."""
 
-    def __init__(self, smooth: _Values, ellipse: Ellipse) -> None:
+    def __init__(self, smooth: _Values, ellipse: Ellipse, look: _Look) -> None:
         direction = np.linspace(0, 2 * np.pi, _DIRECTIONS, endpoint=False)
         turned = direction - np.radians(ellipse.angle_deg)
         radius = (
             ellipse.a * ellipse.b / np.hypot(ellipse.b * np.cos(turned), ellipse.a * np.sin(turned))
         )
-        steps = round((_AROUND + _GAP + _FLANK) / _STEP)
+        steps = round((look.around + look.gap + look.flank) / _STEP)
         away = np.arange(-steps, steps + 1) * _STEP
         distance = np.outer(radius, np.exp(away))
         x = (ellipse.cx + distance * np.cos(direction)[:, None]).astype(np.float32)
@@ -66,19 +113,29 @@ class _Ring:
         border = cv2.BORDER_CONSTANT
         grey = cv2.remap(smooth, x, y, cv2.INTER_LINEAR, None, border, _OUTSIDE)
         grey[grey < 0] = np.nan
-        self.size = np.log(radius)
+        self.ellipse, self.look = ellipse, look
+        self.outline = np.column_stack(
+            [ellipse.cx + radius * np.cos(direction), ellipse.cy + radius * np.sin(direction)]
+        )
         self.shows = ellipse.b >= _SMALLEST
-        self.bright = grey[:, np.abs(away) < _AROUND + _STEP / 2].max(axis=1)
+        self.bright = grey[:, np.abs(away) < look.around + _STEP / 2].max(axis=1)
         """Not a number where the outline lies outside of the picture."""
-        inside = grey[:, away < -_AROUND - _GAP + _STEP / 2].mean(axis=1)
-        outside = grey[:, away > _AROUND + _GAP - _STEP / 2].mean(axis=1)
+        inside = grey[:, away < -look.around - look.gap + _STEP / 2].mean(axis=1)
+        outside = grey[:, away > look.around + look.gap - _STEP / 2].mean(axis=1)
         self.clear = self.bright - np.fmax(inside, outside)
 
     def compared(self, other: _Ring) -> float | None:
-        counts = np.abs(self.size - other.size) >= _APART
+        apart = self.look.apart
+        counts = (self._from(other) >= apart) & (other._from(self) >= apart)
         counts &= np.isfinite(self.clear) & np.isfinite(other.clear)
         enough = np.count_nonzero(counts) >= _LEAST_SEEN
         if not (enough and self.shows and other.shows):
             return None
         votes = np.sign(self.bright - other.bright) + np.sign(self.clear - other.clear)
         return float(votes[counts].mean()) / 2
+
+    def _from(self, other: _Ring) -> NDArray[np.float64]:
+        """How far each point of the outline is from the other's, seen from the other's centre."""
+        e = other.ellipse
+        u, v = ((self.outline - (e.cx, e.cy)) @ e.axes.T).T
+        return np.abs(np.log(np.maximum(np.hypot(u / e.a, v / e.b), _NEAREST)))

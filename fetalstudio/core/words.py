@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import shlex
 import subprocess
 from collections.abc import Collection
 from itertools import islice
 from pathlib import Path
+
+_NUMBERS = re.compile(r"(\d+)")
 
 
 def counted(n: int, noun: str) -> str:
@@ -25,6 +28,12 @@ def listed(names: Collection[str], most: int) -> str:
     """``a, b, c and 4 more``: the first ``most`` names, and how many there are besides."""
     shown = ", ".join(islice(names, most))
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
+def natural_order(text: str) -> list[tuple[int, str]]:
+    """Sorts ``9_HC`` before ``10_HC``, whatever the case."""
+    parts = _NUMBERS.split(text.lower())
+    return [(int(p), "") if p.isdigit() and p.isascii() else (-1, p) for p in parts]
 
 
 def quoted(word: str | Path) -> str:

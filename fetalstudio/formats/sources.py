@@ -15,7 +15,12 @@ from fetalstudio.formats.annotations.annotation_files import (
     find_annotations,
     with_annotations,
 )
-from fetalstudio.formats.annotations.unread_files import CLOSED, unread_below, unread_messages
+from fetalstudio.formats.annotations.unread_files import (
+    CLOSED,
+    files_below,
+    unread_below,
+    unread_messages,
+)
 from fetalstudio.formats.datasets import (
     acouslic,
     fetal_planes,
@@ -29,7 +34,7 @@ from fetalstudio.formats.datasets import (
 from fetalstudio.formats.dicom import source as dicom
 from fetalstudio.formats.folders import mask_folders
 from fetalstudio.formats.folders.annotation_names import IMAGE_FOLDERS
-from fetalstudio.formats.folders.unused_tables import tables_above
+from fetalstudio.formats.folders.unused_tables import tables_above, tables_apart
 from fetalstudio.formats.pictures.picture_files import is_picture, stem_of
 from fetalstudio.formats.privacy.subjects import nearly_equal
 from fetalstudio.formats.reading.frame_records import FrameSource
@@ -207,8 +212,9 @@ def read_source(
         "in Library."
         for keys in nearly_equal(stated)
     )
-    above = tables_above(source, found.records, found.files)
-    return replace(found, problems=found.problems + alike + messages + above, unread=unread)
+    tables = tables_above(source, found.records, found.files)
+    tables += tables_apart(source, found.records, files_below(source), found.files)
+    return replace(found, problems=found.problems + alike + messages + tables, unread=unread)
 
 
 def _folder(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fetalstudio.core.words import format_duration, listed, quoted
+from fetalstudio.core.words import format_duration, listed, natural_order, quoted
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,8 @@ def test_a_long_list_names_the_first_and_counts_the_others() -> None:
 @pytest.mark.parametrize("path", ["/a/p", "/a/my heads", "/a/it's", "/a/$HOME"])
 def test_a_quoted_path_is_one_word_of_a_command(path: str) -> None:
     assert shlex.split(f"run {quoted(Path(path))} list") == ["run", path, "list"]
+
+
+def test_numbers_in_names_are_sorted_by_their_value() -> None:
+    names = ["10_HC", "9_HC", "b2", "B10", "b", "9_2HC"]
+    assert sorted(names, key=natural_order) == ["9_2HC", "9_HC", "10_HC", "b", "b2", "B10"]

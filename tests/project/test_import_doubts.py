@@ -561,6 +561,26 @@ def test_a_table_above_completes_those_in_folders(
     assert frame.calibration is not None and frame.subject == keys(project, "Roe")[0]
 
 
+@pytest.mark.parametrize("place", ["tables/2024", "a/notes", "masks"])
+def test_a_table_that_lies_apart_from_the_frames_is_named(
+    project: Project, picture: Picture, source: Path, place: str
+) -> None:
+    write_png(source / "a" / "0.png", picture(0))
+    write_png(source / "masks" / "0.png", MASK)
+    (source / place).mkdir(parents=True, exist_ok=True)
+    table = source / place / "sizes.csv"
+    table.write_text("filename,pixel size(mm)\n0.png,0.1\n")
+    (problem,) = import_named(project, source).problems
+    assert problem.startswith(f"{table} names frames of {source}")
+    assert problem.endswith(f"move it into {source}.")
+    table.write_text("filename,pixel size(mm)\n7.png,0.1\n")
+    assert import_named(project, source).problems == ()
+    table.write_text("filename,pixel size(mm)\n0.png,0.1\n")
+    table.rename(source / "sizes.csv")
+    assert import_named(project, source).problems == ()
+    assert project.frames.all()[0].calibration is not None
+
+
 def test_an_ellipse_that_another_file_contradicts_is_a_proposal(
     project: Project, picture: Picture, source: Path
 ) -> None:

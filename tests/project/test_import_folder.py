@@ -139,6 +139,7 @@ def test_masks_lie_in_the_folder_of_the_targets_where_each_has_its_frame(
         "x_mask_AC.png",
         "x_pred_mask.png",
         "x_inner_mask.png",
+        "x_inner_skull_mask.png",
         "roi_masks/x.png",
         "masks_femur/x.png",
         "brainMasks/x.png",
@@ -185,6 +186,22 @@ def test_masks_of_something_else_are_not_used_where_they_are_divided_as_the_imag
     assert found is not None and found.state == "final" and close(found.ellipse, head)
     (problem,) = report.problems
     assert masks in problem
+
+
+@pytest.mark.parametrize("chosen", [".", "images", "images/abdomen"])
+def test_a_part_of_something_else_has_no_masks_of_heads(
+    project: Project, picture: Picture, tmp_path: Path, ellipse: Ellipse, chosen: str
+) -> None:
+    source = tmp_path / "data"
+    for number, part in enumerate(("abdomen", "head")):
+        write_png(source / "images" / part / f"{part}.png", picture(number))
+        write_png(source / "masks" / part / f"{part}.png", filled(ellipse))
+    report = import_named(project, source / chosen)
+    assert [f.name for f in project.frames.all()] == ["abdomen", "head"][: report.frames]
+    assert report.annotated == report.frames - 1
+    (problem,) = report.problems
+    assert str(Path("masks", "abdomen", "abdomen.png")) in problem
+    assert "something else than an outlined head" in problem
 
 
 def test_images_are_not_looked_for_in_parts_that_only_masks_of_something_else_have(

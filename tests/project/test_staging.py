@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -119,7 +120,9 @@ def test_annotations_are_found_again(
         import_frames(project, hc18, progress=Watched(lambda: next(answers, True)))
     decoded.clear()
     report = import_frames(project, hc18)
-    assert len(decoded) == 2
+    # Two were left to read. Those with an ellipse are also decoded to compare it with the picture.
+    times = Counter(path.stem for path in decoded)
+    assert times == {"001_HC": 1, "001_2HC": 1, "002_HC": 1, "003_HC": 1, "004_HC": 2}
     with Project.create(tmp_path / "unbroken") as unbroken:
         assert contents(project, report) == contents(unbroken, import_frames(unbroken, hc18))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,17 +19,22 @@ from fetalstudio.formats.reading.frame_reading import read_content
 from fetalstudio.formats.reading.outline_pictures import ShownEllipse
 from fetalstudio.formats.reading.table_ellipses import with_axes_doubts
 from fetalstudio.formats.sources import read_source
+from fetalstudio.formats.tables.table_meanings import MEANINGS
 from fetalstudio.project.importing.choices import Choices
 from fetalstudio.project.importing.plan import ImportPlan
 from fetalstudio.project.importing.planner import plan_import
 from fetalstudio.project.project import Project
 from tests.named import import_named
 from tests.progress import Watched
+from tests.skulls import skull, speckle
 
 SIZE = (240, 180)
 HEADS = tuple(Ellipse(110.0 + 4 * i, 96.0 - 3 * i, 40.0, 30.0, 20.0 + 5 * i) for i in range(6))
 AXES = "name,cx,cy,a,b,angle_deg"
 SAID = "name,cx,cy,semi_axis_a,semi_axis_b,angle_deg"
+
+LEVEL = tuple(Ellipse(112.0 + 3 * i, 92.0 - i, 82.0, 62.0, 6.0 + i) for i in range(6))
+"""Large heads at a few degrees."""
 
 Given = Callable[[Ellipse], tuple[float, float, float]]
 """How a table gives the axes and the angle of a head."""
@@ -50,20 +56,20 @@ def mirrored(head: Ellipse) -> tuple[float, float, float]:
     return head.a, head.b, -head.angle_deg
 
 
+def in_radians(head: Ellipse) -> tuple[float, float, float]:
+    return head.a, head.b, math.radians(head.angle_deg)
+
+
 def by_scikit_image(head: Ellipse) -> tuple[float, float, float]:
     return 2 * head.a, 2 * head.b, 90 - head.angle_deg
 
 
-def skull(head: Ellipse, seed: int) -> NDArray[np.uint8]:
-    """A bright ring in speckle, (H, W)."""
-    grey = np.random.default_rng(seed).rayleigh(25, SIZE[::-1]).clip(0, 255).astype(np.uint8)
-    points = np.round(head.contour(120) * 8).astype(np.int32)
-    cv2.polylines(grey, [points], True, 200, 3, cv2.LINE_AA, 3)
-    return grey
+def shown_skull(head: Ellipse, seed: int) -> NDArray[np.uint8]:
+    return skull(head, seed, SIZE)
 
 
-def speckle(_head: Ellipse, seed: int) -> NDArray[np.uint8]:
-    return skull(Ellipse(-200.0, -200.0, 9.0, 9.0, 0.0), seed)
+def shown_speckle(_head: Ellipse, seed: int) -> NDArray[np.uint8]:
+    return speckle(seed, SIZE)
 
 
 def tissue(_head: Ellipse, seed: int) -> NDArray[np.uint8]:
@@ -78,7 +84,7 @@ def table_of(
     *,
     header: str = AXES,
     heads: Sequence[Ellipse] = HEADS,
-    shown: Callable[[Ellipse, int], NDArray[np.uint8]] = skull,
+    shown: Callable[[Ellipse, int], NDArray[np.uint8]] = shown_skull,
     more: str = "",
 ) -> Path:
     """A folder of frames with the table of their ellipses."""
@@ -139,10 +145,59 @@ def test_numbers_that_mean_something_else_are_asked_about(
     assert on_heads(project)
 
 
+@pytest.mark.parametrize(
+    ("given", "heads", "answer"),
+    [
+        (mirrored, LEVEL, "mirrored"),
+        (in_radians, LEVEL, "radians"),
+        (in_radians, HEADS, "radians"),
+    ],
+)
+def test_angles_of_another_kind_are_asked_about_where_they_change_little(
+    project: Project, tmp_path: Path, given: Given, heads: Sequence[Ellipse], answer: str
+) -> None:
+    source = table_of(tmp_path / "clinic", given, header=SAID, heads=heads)
+    (message,) = asked(plan_import(project, source))
+    assert MEANINGS[answer].text in message
+    choices = Choices.of([("axes", answer, ())])
+    assert import_named(project, source, choices=choices).in_doubt == 0
+    assert on_heads(project, heads)
+
+
+@pytest.mark.parametrize("angles", [(0.0, 0.0, 0.0), (1.0, 2.0, 3.0), (6.0, 7.0, 8.0)])
+def test_right_angles_of_level_heads_are_not_asked_about(
+    project: Project, tmp_path: Path, angles: tuple[float, ...]
+) -> None:
+    heads = [replace(LEVEL[i], angle_deg=angle) for i, angle in enumerate(angles)]
+    source = table_of(tmp_path / "clinic", right, header=SAID, heads=heads)
+    assert asked(plan_import(project, source)) == set()
+
+
+def test_angles_that_may_be_in_radians_are_asked_about_if_the_pictures_do_not_show_it(
+    project: Project, tmp_path: Path
+) -> None:
+    source = table_of(
+        tmp_path / "clinic", in_radians, header=SAID, heads=HEADS[:3], shown=shown_speckle
+    )
+    (message,) = asked(plan_import(project, source))
+    assert "may be in radians" in message
+    choices = Choices.of([("axes", "radians", ())])
+    assert import_named(project, source, choices=choices).problems == ()
+    assert on_heads(project, HEADS[:3])
+
+
+@pytest.mark.parametrize("angle", [0.4, 179.6, 90.4])
+def test_an_angle_in_radians_may_be_near_that_of_any_axis(angle: float) -> None:
+    read = Ellipse(100.0, 80.0, 50.0, 36.0, angle)
+    axis = 90 * round(angle / 90)
+    meant = MEANINGS["radians"].of(read).angle_deg
+    assert meant == pytest.approx((axis + math.degrees(angle - axis)) % 180)
+
+
 def test_lengths_of_which_nothing_is_known_are_asked_about(
     project: Project, tmp_path: Path
 ) -> None:
-    source = table_of(tmp_path / "clinic", right, shown=speckle)
+    source = table_of(tmp_path / "clinic", right, shown=shown_speckle)
     (message,) = asked(plan_import(project, source))
     assert "does not say whether 'a' and 'b' are semi-axes or diameters" in message
     taken = plan_import(project, source, Choices.of([("axes", "as-read", ())]))
@@ -163,7 +218,7 @@ def test_a_header_that_says_what_the_lengths_are_is_believed(
     project: Project, tmp_path: Path, given: Given, header: str
 ) -> None:
     heads = HEADS[:4]
-    source = table_of(tmp_path / "clinic", given, header=header, heads=heads, shown=speckle)
+    source = table_of(tmp_path / "clinic", given, header=header, heads=heads, shown=shown_speckle)
     assert import_named(project, source).problems == ()
     assert on_heads(project, heads)
 
@@ -179,7 +234,7 @@ def test_many_ellipses_that_lie_on_nothing_are_asked_about(
 def test_one_odd_frame_decides_nothing(project: Project, tmp_path: Path) -> None:
     odd = replace(HEADS[0], a=2 * HEADS[0].a, b=2 * HEADS[0].b)
     source = table_of(tmp_path / "clinic", right)
-    write_png(source / "000_HC.png", skull(odd, 0))
+    write_png(source / "000_HC.png", shown_skull(odd, 0))
     assert asked(plan_import(project, source)) == set()
 
 
@@ -187,15 +242,15 @@ def test_a_circumference_says_what_the_lengths_are(project: Project, tmp_path: P
     around = HEADS[0].perimeter * 0.5
     header = f"{AXES},pixel size(mm),head circumference (mm)"
     more = f",0.5,{around:.2f}"
-    source = table_of(tmp_path / "right", right, header=header, shown=speckle, more=more)
+    source = table_of(tmp_path / "right", right, header=header, shown=shown_speckle, more=more)
     assert asked(plan_import(project, source)) == set()
-    source = table_of(tmp_path / "wrong", diameters, header=header, shown=speckle, more=more)
+    source = table_of(tmp_path / "wrong", diameters, header=header, shown=shown_speckle, more=more)
     (message,) = asked(plan_import(project, source))
     assert "if its lengths are diameters" in message
 
 
 def test_a_mask_says_what_the_lengths_are(project: Project, tmp_path: Path) -> None:
-    source = table_of(tmp_path / "clinic", right, shown=speckle)
+    source = table_of(tmp_path / "clinic", right, shown=shown_speckle)
     for i, head in enumerate(HEADS):
         write_png(source / f"{i:03d}_HC_mask.png", head.mask(SIZE) * np.uint8(255))
     assert asked(plan_import(project, source)) == set()

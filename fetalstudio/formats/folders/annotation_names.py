@@ -47,9 +47,11 @@ _OTHERS = frozenset(
     | {"brain", "cerebellum", "cerebellar", "csp", "cavum", "thalamus", "thalami", "ventricle"}
     | {"ventricles", "lv", "midline", "falx", "nuchal", "nt", "face", "nose", "lip", "lips"}
     | {"background", "bg", "sector", "fan", "fov", "text", "caliper", "calipers"}
-    | {"roi", "rois", "inner"}
+    | {"roi", "rois"}
 )
 """What a mask may show besides a head."""
+_PARTS = frozenset({"inner"})
+"""What says that a mask shows a part of the head only, as in ``x_inner_skull_mask``."""
 _BY_MODELS = frozenset(
     {"pred", "preds", "predicted", "prediction", "predictions", "uncertainty", "confidence"}
     | {"prob", "probs", "probability", "entropy", "attention", "saliency", "heatmap", "heatmaps"}
@@ -125,7 +127,7 @@ def no_head_in(text: str) -> str | None:
     words = [token.lower() for token in _TOKEN.findall(text)]
     if not _HEAD_WORDS.isdisjoint(words):
         words = [word for word in words if word not in _OTHERS]
-    return next((word for word in words if word in _OTHERS | _BY_MODELS), None)
+    return next((word for word in words if word in _OTHERS | _PARTS | _BY_MODELS), None)
 
 
 def is_of_heads(name: str) -> bool:

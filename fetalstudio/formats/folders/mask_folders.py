@@ -114,7 +114,12 @@ def read(
     files = {p for path in mask_folders if path not in of_masks for p in pictures_in(path)}
     for folder, found in splits.items():
         own = names_of(found.frames)
-        of_part = annotations_in(_masks_of_part(folder), own)
+        masks_of_part = _masks_of_part(folder)
+        if word := no_head_in(folder.name):
+            of_others |= dict.fromkeys(masks_of_part, word)
+            files.update(path for masks in masks_of_part for path in pictures_in(masks))
+            masks_of_part = []
+        of_part = annotations_in(masks_of_part, own)
         files.update(path for paths in of_part.values() for path in paths)
         unsure |= found.unsure | orphans(names, found.annotations) | orphans(own, of_part)
         drawn = joined_annotations(elsewhere, found.annotations, of_part)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 
 from fetalstudio.core.errors import InputError
+from fetalstudio.formats.folders.annotation_names import is_mask_folder
 from fetalstudio.formats.pictures.picture_files import stem_of
 from fetalstudio.formats.reading.frame_records import FrameRecord
 from fetalstudio.formats.tables.frame_columns import FILENAME, columns_of, known_columns
@@ -15,7 +17,7 @@ from fetalstudio.formats.tables.frame_tables import is_frame_table, key_of, last
 from fetalstudio.formats.tables.table_files import read_header, read_table
 
 _MOST_TABLES, _MOST_BYTES = 20, 8 * 2**20
-"""Of the tables above a source that are opened."""
+"""Of the tables above a source, or apart from its frames, that are opened."""
 _LINES = 50
 """Of a text file that are looked at."""
 _BETWEEN = re.compile(r"[\s,;|^\"']+")
@@ -54,6 +56,33 @@ def tables_above(
         f"{path} names frames of {source}, but lies above that folder and was not used. To use it, "
         f"import {source.parent}, or move the table into {source}."
         for path in beside[:_MOST_TABLES]
+        if _names_some(path, names)
+    )
+
+
+def tables_apart(
+    source: Path,
+    records: Sequence[FrameRecord],
+    files: Iterable[tuple[Path, int]],
+    read: Collection[Path],
+) -> tuple[str, ...]:
+    """A message for each table among the ``files`` below the source, given with how many folders
+    down they lie, that names frames but lies too deep beside none of them, or beside masks. Those
+    that are ``read`` are no such tables."""
+    names = names_in(record.path for record in records)
+    inhabited = {record.path.parent for record in records}
+    apart = (
+        path
+        for path, depth in files
+        if (depth > 1 or (depth and is_mask_folder(path.parent)))
+        and path.parent not in inhabited
+        and path not in read
+        and is_frame_table(path)
+    )
+    return tuple(
+        f"{path} names frames of {source}, but does not lie beside them and was not used. To use "
+        f"it, move it into {source}."
+        for path in islice(apart, _MOST_TABLES)
         if _names_some(path, names)
     )
 

@@ -16,6 +16,7 @@ from fetalstudio.core.errors import InputError
 from fetalstudio.core.names import checked_key
 from fetalstudio.core.words import counted
 from fetalstudio.formats.pictures.marked_regions import MASK_VALUE
+from fetalstudio.formats.reading.placements import NEIGHBOURS, NEXT, PLACEMENTS
 from fetalstudio.formats.tables.table_meanings import AS_READ, MEANINGS, Meaning
 
 
@@ -34,6 +35,10 @@ class Question(StrEnum):
     AXES = "axes"
     """What the numbers of its ellipse in a table mean: :data:`PROPOSAL`, one of
     :data:`~fetalstudio.formats.tables.table_meanings.MEANINGS`, or none."""
+    PLACE = "place"
+    """Whether its ellipse lies on the head: :data:`PROPOSAL`, :data:`FINAL`, none, or where it
+    belongs, one of :data:`~fetalstudio.formats.reading.placements.PLACEMENTS` or of
+    :data:`~fetalstudio.formats.reading.placements.NEIGHBOURS`."""
     CALIBRATION = "calibration"
     """Its pixel size: :data:`KEEP`, :data:`FROM_HC`, none, ``stated-N`` for the Nth of those that
     its header states, or a number of mm."""
@@ -55,6 +60,7 @@ _TEXTS: Mapping[Question, str] = {
     Question.HEAD: "Which value is the head?",
     Question.SHAPE: "Is the ellipse right?",
     Question.AXES: "What do the numbers of the ellipse mean?",
+    Question.PLACE: "Does the ellipse lie on the head?",
     Question.CALIBRATION: "Which pixel size is right?",
     Question.SUBJECT: "Whose frame is it?",
     Question.FRAMES: "Which frames of the clip?",
@@ -91,6 +97,10 @@ _ACCEPTED: Mapping[Question, tuple[re.Pattern[str], str]] = {
     Question.AXES: (
         re.compile("|".join((PROPOSAL, *MEANINGS, NONE))),
         f"{PROPOSAL}, {NONE}, {AS_READ}, half, double or another that is offered",
+    ),
+    Question.PLACE: (
+        re.compile("|".join((PROPOSAL, FINAL, *PLACEMENTS, *NEIGHBOURS, NONE))),
+        f"{PROPOSAL}, {FINAL}, {NONE}, mirrored, {NEXT} or another that is offered",
     ),
     Question.CALIBRATION: (
         re.compile(rf"{KEEP}|{FROM_HC}|{NONE}|{_STATED}-\d{{1,3}}|{_NUMBER.pattern}"),
@@ -207,6 +217,35 @@ def axes_doubt(message: str, cure: str, likely: Sequence[str]) -> Doubt:
             Answer(PROPOSAL, "Take the ellipse as a proposal, to be checked"),
             Answer(AS_READ, "The ellipse is right"),
             *(Answer(name, _meant(MEANINGS[name])) for name in likely),
+            Answer(NONE, "Take no ellipse"),
+        ),
+    )
+
+
+def place_doubt(message: str, likely: str | None) -> Doubt:
+    """The doubt whether the ellipses of a source lie on the heads. They may belong where this key
+    of :data:`~fetalstudio.formats.reading.placements.PLACEMENTS` or of
+    :data:`~fetalstudio.formats.reading.placements.NEIGHBOURS` says; without one, nobody knows."""
+    offered: tuple[Answer, ...] = ()
+    cure = (
+        "Correct the masks or the table and import again. If the ellipses are right, say so in the "
+        f"window or by the option --answer place {FINAL}."
+    )
+    if likely is not None:
+        text = f"It has to be {PLACEMENTS[likely].text}" if likely in PLACEMENTS else ""
+        offered = (Answer(likely, text or f"It is {NEIGHBOURS[likely]}"),)
+        cure = (
+            "Check one, and import again with the answer, in the window or by the option --answer "
+            f"place {likely}, or {FINAL} if the ellipses are right."
+        )
+    return Doubt(
+        Question.PLACE,
+        message,
+        f"The ellipses were imported as proposals. {cure}",
+        (
+            Answer(PROPOSAL, "Take the ellipse as a proposal, to be checked"),
+            Answer(FINAL, "The ellipse is right"),
+            *offered,
             Answer(NONE, "Take no ellipse"),
         ),
     )

@@ -26,7 +26,7 @@ from fetalstudio.formats.reading.outline_pictures import SAME_DICE
 from fetalstudio.formats.reading.shown_ellipses import showing_files
 from fetalstudio.formats.tables.ellipse_table import cannot_be_a_head
 from fetalstudio.formats.tables.frame_columns import Axes, Lengths
-from fetalstudio.formats.tables.table_meanings import AS_READ, MEANINGS
+from fetalstudio.formats.tables.table_meanings import AS_READ, IN_RADIANS, MEANINGS
 
 _LOOKED_AT = 12
 """Frames of a table."""
@@ -38,6 +38,13 @@ it, on average, and fewer of them."""
 _SURE, _HARDLY = 0.25, 0.1
 """From which on several show that the ellipses are right; mere speckle may reach 0.2. And below
 which many show that they lie on nothing."""
+_SMALL_TURNS = ("mirrored", IN_RADIANS)
+"""Meanings that change little where heads lie level."""
+_CLEAR_OF_SMALL = 0.12
+"""From which on many frames, looked at finely, show that such another meaning fits better, or that
+it does not."""
+_OTHER = 0.99
+"""Dice below which two ellipses are different heads."""
 _CORRECT = "Or correct the table."
 _SAME_HC = 0.01
 """Relative difference between the circumference of an ellipse and the stated one."""
@@ -60,10 +67,9 @@ def with_axes_doubts(
         for path, of_table in tables.items()
         for record in of_table[:: -(-len(of_table) // _LOOKED_AT)]
     ]
-    votes: dict[Path, dict[str, list[float]]] = {path: defaultdict(list) for path in tables}
+    votes = {path: _Votes() for path in tables}
     for path, record in followed(looked_at, progress, ""):
-        for name, vote in _votes(record).items():
-            votes[path][name] += [] if vote is None else [vote]
+        votes[path].add(record)
     doubts = {path: _doubt(tables[path][0].axes, found) for path, found in votes.items()}
     return tuple(_doubted(record, doubts) for record in records)
 
@@ -75,10 +81,12 @@ def _doubted(record: FrameRecord, doubts: Mapping[Path, Doubt | None]) -> FrameR
     return record if doubt is None else replace(record, doubts=(*record.doubts, doubt))
 
 
-def _doubt(axes: Axes | None, votes: Mapping[str, Sequence[float]]) -> Doubt | None:
+def _doubt(axes: Axes | None, votes: _Votes) -> Doubt | None:
     """The doubt about the ellipses of one table."""
     # Without votes, there is no picture, or no ellipse that could be a head: the import names it.
-    return None if axes is None or not votes else _judged(axes, votes)
+    if axes is None or not votes.of_all:
+        return None
+    return _judged(axes, votes.of_all) or _of_angles(axes, votes)
 
 
 def _judged(axes: Axes, votes: Mapping[str, Sequence[float]]) -> Doubt | None:
@@ -116,6 +124,33 @@ def _judged(axes: Axes, votes: Mapping[str, Sequence[float]]) -> Doubt | None:
     )
 
 
+def _of_angles(axes: Axes, votes: _Votes) -> Doubt | None:
+    """The doubt about the angles where other ones change little, or may be meant as well."""
+    for name, found in votes.of_small_turns.items():
+        clear = _CLEAR_OF_SMALL if len(found) >= _MANY else _CLEAR
+        if len(found) >= _SEVERAL and float(np.mean(found)) <= -clear:
+            return axes_doubt(
+                f"{axes.table}: in the pictures, the skulls lie nearer to the ellipses if "
+                f"{MEANINGS[name].text}.",
+                _CORRECT,
+                [name],
+            )
+    for found, sure in (
+        (votes.of_all[IN_RADIANS], _SURE),
+        (votes.of_small_turns[IN_RADIANS], _CLEAR_OF_SMALL),
+    ):
+        if found and float(np.mean(found)) >= sure:
+            return None
+    if not axes.small_angles or votes.other_in_radians < _SEVERAL:
+        return None
+    return axes_doubt(
+        f"{axes.table}: the angles are so small that they may be in radians, whatever the header "
+        "says, and the pictures do not show it.",
+        "Or call the column angle_rad.",
+        [IN_RADIANS],
+    )
+
+
 def _may_be(name: str, size: str) -> bool:
     return MEANINGS[name].scale in (1.0, MEANINGS[size].scale)
 
@@ -130,26 +165,45 @@ def _cure(axes: Axes) -> str:
     )
 
 
-def _votes(record: FrameRecord) -> dict[str, float | None]:
-    """How much better the ellipse fits its frame than with each other meaning, as
-    :func:`fits_better` has it; empty where it cannot be used."""
-    ellipse = record.ellipse
-    assert ellipse is not None
-    try:
-        pixels = record.pixels()
-    except InputError:  # the import names it
-        return {}
-    size = pixels.shape[1], pixels.shape[0]
-    if record.ellipse_size not in (None, size) or cannot_be_a_head(ellipse, size):
-        return {}
-    names = [name for name in MEANINGS if name != AS_READ]
-    others = [MEANINGS[name].of(ellipse) for name in names]
-    outlines = list(_other_outlines(record, size))
-    own = _agrees(record, outlines, ellipse)
-    stated = [int(own) - int(_agrees(record, outlines, other)) for other in others]
-    seen = fits_better(pixels, ellipse, others)
-    votes = (float(said) if said else vote for said, vote in zip(stated, seen, strict=True))
-    return dict(zip(names, votes, strict=True))
+class _Votes:
+    """How much better the ellipses of a table fit its frames than with each other meaning, as
+    :func:`fits_better` has it."""
+
+    def __init__(self) -> None:
+        self.of_all: dict[str, list[float]] = defaultdict(list)
+        """By meaning; empty where no ellipse can be used."""
+        self.of_small_turns: dict[str, list[float]] = defaultdict(list)
+        """Of other angles, where these change little."""
+        self.other_in_radians = 0
+        """Frames whose head is another one if its angle is in radians."""
+
+    def add(self, record: FrameRecord) -> None:
+        """Count the votes of a frame. Its picture is decoded."""
+        ellipse, axes = record.ellipse, record.axes
+        assert ellipse is not None and axes is not None
+        try:
+            pixels = record.pixels()
+        except InputError:  # the import names it
+            return
+        size = pixels.shape[1], pixels.shape[0]
+        if record.ellipse_size not in (None, size) or cannot_be_a_head(ellipse, size):
+            return
+        not_meant = (AS_READ,) if axes.small_angles else (AS_READ, IN_RADIANS)
+        others = {n: meant.of(ellipse) for n, meant in MEANINGS.items() if n not in not_meant}
+        turns = {name: others[name] for name in _SMALL_TURNS if name in others}
+        outlines = list(_other_outlines(record, size))
+        own = _agrees(record, outlines, ellipse)
+        stated = {n: int(own) - int(_agrees(record, outlines, e)) for n, e in others.items()}
+        for votes, compared, finely in (
+            (self.of_all, others, False),
+            (self.of_small_turns, turns, True),
+        ):
+            seen = fits_better(pixels, ellipse, list(compared.values()), finely=finely)
+            for name, vote in zip(compared, seen, strict=True):
+                known = float(stated[name]) if stated[name] else vote
+                votes[name] += [] if known is None else [known]
+        if axes.small_angles and ellipse.overlap(others[IN_RADIANS]) < _OTHER:
+            self.other_in_radians += 1
 
 
 def _agrees(record: FrameRecord, outlines: Sequence[Ellipse], ellipse: Ellipse) -> bool:

@@ -236,6 +236,8 @@ class Axes:
     headers: tuple[str, str]
     """The headers of both columns."""
     lengths: Lengths
+    small_angles: bool = False
+    """Whether its angles are in degrees, as its header says, but could all be in radians."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,7 +142,7 @@ def rows_in(table: Table, required: Sequence[str]) -> Rows:
     units |= {where[name]: _MM for name, unit in sizes.items() if unit in (None, Unit(1))}
     used = [where[name] for name in (*PIXEL_SIZES, *NUMBERS) if name in where]
     numbers = table.numbers(used, units)
-    _check_angles(table, numbers, where)
+    columns = _with_angles(table, numbers, columns)
     rows: list[NamedRow] = []
     faults = list(table.faults)
     for row, values in zip(table.rows, numbers, strict=True):
@@ -279,25 +279,28 @@ def _row(table: Table, row: TableRow, values: Mapping[int, float], columns: Colu
         raise table.error(row.line, error) from error
 
 
-def _check_angles(
-    table: Table, numbers: Sequence[Mapping[int, float] | InputError], where: Mapping[str, int]
-) -> None:
-    """Raise :class:`InputError` where angles could be in degrees as well as in radians."""
-    in_rad = where.get(ANGLE_RAD)
+def _with_angles(
+    table: Table, numbers: Sequence[Mapping[int, float] | InputError], columns: Columns
+) -> Columns:
+    """The columns, with what the angles say of their unit. Raises :class:`InputError` where they
+    could be in degrees as well as in radians."""
+    in_rad = columns.where.get(ANGLE_RAD)
     if in_rad is not None and max(_in_column(numbers, in_rad), default=0.0) > _MOST_RADIANS:
         raise InputError(
             f"{table.path}: the angles in {table.header[in_rad]!r} are too large to be in radians. "
             "If they are in degrees, call the column angle_deg."
         )
-    column = where.get("angle_deg")
-    if column is None or table.header[column].strip().lower() != _BARE_ANGLE:
-        return
-    angles = _in_column(numbers, column)
-    if any(angles) and max(angles) <= 2 * math.pi:
+    column = columns.where.get("angle_deg")
+    angles = [] if column is None else _in_column(numbers, column)
+    if column is None or not any(angles) or max(angles) > 2 * math.pi:
+        return columns
+    if table.header[column].strip().lower() == _BARE_ANGLE:
         raise InputError(
             f"{table.path}: the angles may be in degrees or in radians. Call the column angle_deg "
             "or angle_rad."
         )
+    axes = None if columns.axes is None else replace(columns.axes, small_angles=True)
+    return replace(columns, axes=axes)
 
 
 def _in_column(numbers: Sequence[Mapping[int, float] | InputError], column: int) -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
@@ -20,9 +21,15 @@ class Meaning:
     mirrored: bool = False
     """Whether the angle counts anticlockwise."""
 
+    radians: bool = False
+    """Whether the angle is in radians, and was read in degrees."""
+
     def of(self, ellipse: Ellipse) -> Ellipse:
         """The ellipse that is meant."""
         angle = -ellipse.angle_deg if self.mirrored else ellipse.angle_deg
+        if self.radians:  # it is near that of an axis, of either one
+            axis = 90.0 * round(angle / 90)
+            angle = axis + math.degrees(angle - axis)
         a, b = self.scale * ellipse.a, self.scale * ellipse.b
         return Ellipse.of(ellipse.cx, ellipse.cy, a, b, angle + 90 * self.turned)
 
@@ -35,6 +42,8 @@ class Meaning:
             parts = [*parts, "its angle counts anticlockwise from the vertical"]
         elif self.turned:
             parts = [*parts, "its angle is that of the minor axis"]
+        elif self.radians:
+            parts = [*parts, "its angle is in radians"]
         elif self.mirrored:
             parts = [*parts, "its angle counts anticlockwise"]
         return " and ".join(parts)
@@ -45,8 +54,10 @@ def _meanings() -> Iterator[tuple[str, Meaning]]:
     for (size, scale), turned, mirrored in product(sizes.items(), (False, True), (False, True)):
         words = (size, "turned" if turned else "", "mirrored" if mirrored else "")
         yield "-".join(filter(None, words)) or AS_READ, Meaning(scale, turned, mirrored)
+    yield IN_RADIANS, Meaning(radians=True)
 
 
 AS_READ = "as-read"
+IN_RADIANS = "radians"
 MEANINGS: Mapping[str, Meaning] = dict(_meanings())
 """By the answers: ``as-read``, ``half``, ``turned-mirrored`` and so on."""

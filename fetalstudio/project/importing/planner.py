@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.progress import NO_PROGRESS, Progress
 from fetalstudio.formats.privacy.redaction import Redactor, remembered
@@ -19,12 +20,18 @@ from fetalstudio.project.importing.choices import NO_CHOICES, Choices, check_nam
 from fetalstudio.project.importing.comparisons import compared, with_single_structures
 from fetalstudio.project.importing.deidentifying import doubtful_labels, stored_cohort
 from fetalstudio.project.importing.options import USUAL, ImportOptions
+from fetalstudio.project.importing.placements import (
+    EllipsePlacements,
+    moved_from,
+    placed,
+    with_outline,
+)
 from fetalstudio.project.importing.plan import ImportPlan, PlannedFrame
 from fetalstudio.project.importing.reading import Wanted, planned_frame, read_ahead
 from fetalstudio.project.importing.roles import PlannedFile, Role, other_files
 from fetalstudio.project.patients import Keys
 from fetalstudio.project.project import DATABASE, Project
-from fetalstudio.project.staging import Staging
+from fetalstudio.project.staging import Staged, Staging
 
 Sharpest = Callable[[FrameRecord, Redactor], int | None]
 """Gives the number, from 0, of the frame of a clip that shows a head best; None where none does.
@@ -91,12 +98,16 @@ class Planner:
             self._records[key] = record
         self._in_file = Counter(record.path for record in pictures)
         self._look = sharpest
+        self._placements = EllipsePlacements(source)
         self._frames: dict[tuple[str, str | None], tuple[FrameRecord, ...]] = {}
         """By the key of a file with several frames and the choice among them."""
         self._files = other_files(source, self._found)
         self._read: dict[str, tuple[Answers | None, FrameRecord, PlannedFrame]] = {}
         """By key: under which answers each picture was read (None where it is left out by choice),
         and as what."""
+        self._moved: dict[str, tuple[Ellipse, Answers | None, PlannedFrame]] = {}
+        """By key: with which other ellipse, that a person chose, and under which answers a picture
+        was read, and as what."""
 
     def plan(
         self,
@@ -138,7 +149,6 @@ class Planner:
             wanted = todo[key]
             planned = planned_frame(key, wanted, read, self._redactor, staging)
             self._read[key] = wanted.answers, wanted.record, planned
-        progress.advance(len(todo), len(todo))  # the last check: what follows is short
         frames: list[PlannedFrame] = []
         known: dict[str, PlannedFrame] = {}
         keys: Keys | None = None
@@ -162,6 +172,8 @@ class Planner:
                 first_one = first if first is not planned else None
                 planned = compared(planned, held, first_one, key_of)
             frames.append(planned)
+        frames = self._placed(with_single_structures(frames, choices), choices, staged, progress)
+        progress.advance(len(todo), len(todo))  # the last check: what follows is short
         files = [file for file in self._files if file.path not in drawn]
         files += [PlannedFile(path, Role.ANNOTATION) for path in drawn]
         real = [frame for frame in frames if frame.frame_id and frame.synthetic is None]
@@ -175,7 +187,7 @@ class Planner:
             format=self._options.format,
             cohort=cohort,
             choices=choices,
-            frames=with_single_structures(frames, choices),
+            frames=tuple(frames),
             files=tuple(sorted(files, key=lambda file: file.path)),
             notes=notes,
             doubtful_labels=doubtful_labels(
@@ -192,6 +204,34 @@ class Planner:
             clips={key: record for key, record in self._records.items() if record.is_clip},
             taken_names=self._taken_names(cohort, real),
         )
+
+    def _placed(
+        self,
+        frames: Sequence[PlannedFrame],
+        choices: Choices,
+        staged: Staged | None,
+        progress: Progress,
+    ) -> list[PlannedFrame]:
+        """The frames with what is in doubt about where their ellipses lie, and with those that a
+        person says belong elsewhere, which are judged again there. Raises :class:`Stopped` if asked
+        to."""
+        doubts = self._placements.doubts(frames, progress)
+        moved = moved_from(frames, doubts, choices)
+        todo: dict[str, Wanted] = {}
+        for frame in (frame for frame in frames if frame.key in moved):
+            ellipse, answers = moved[frame.key].ellipse, choices.answers(frame.key, frame.clip)
+            if self._moved.get(frame.key, ())[:2] != (ellipse, answers):
+                record = with_outline(frame.record, ellipse, answers)
+                todo[frame.key] = Wanted(record, answers, self._inside(frame.record))
+        for key, read in read_ahead(todo, self._redactor, staged):
+            progress.check()
+            again = planned_frame(key, todo[key], read, self._redactor, None)
+            self._moved[key] = moved[key].ellipse, todo[key].answers, again
+        there = {
+            key: replace(self._moved[key][2], certain=self._moved[key][2].certain and move.certain)
+            for key, move in moved.items()
+        }
+        return [placed(frame, doubts, choices, there.get(frame.key)) for frame in frames]
 
     def _taken_names(self, cohort: str, real: Sequence[PlannedFrame]) -> tuple[str, ...]:
         """Names of new frames that others of the cohort have."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from typing import Any
@@ -31,6 +30,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from fetalstudio.core.words import natural_order
 from fetalstudio.formats.privacy.redaction import Redactor
 from fetalstudio.project.importing.choices import Choices
 from fetalstudio.project.importing.plan import ImportPlan
@@ -51,7 +51,6 @@ _COLUMNS = ("File", "Taken for", "Subject", "Ellipse", "mm per px", "In doubt")
 _WIDTHS = ((220, 360), (84, 84), (76, 168), (76, 76), (90, 140))
 """Least and most of each column but the last, which takes the rest, in px."""
 _CELL_MARGIN = 24
-_NUMBERS = re.compile(r"(\d+)")
 
 Index = QModelIndex | QPersistentModelIndex
 
@@ -392,19 +391,13 @@ def _colour(row: Row, column: int) -> str:
     return theme.TEXT
 
 
-def _natural(text: str) -> list[tuple[int, str]]:
-    """Sorts ``9_HC`` before ``10_HC``."""
-    parts = _NUMBERS.split(text.lower())
-    return [(int(p), "") if p.isdigit() and p.isascii() else (-1, p) for p in parts]
-
-
 def _by(column: int) -> Callable[[Row], Any]:
-    return lambda row: (_natural(_text(row, column)), _natural(row.key))
+    return lambda row: (natural_order(_text(row, column)), natural_order(row.key))
 
 
 _SORTED_BY: dict[int, Callable[[Row], Any]] = {
     -1: lambda row: (not row.open, not row.doubts, not row.notes, row.file is not None),
-    0: lambda row: _natural(row.key),
+    0: lambda row: natural_order(row.key),
     **{column: _by(column) for column in (1, 2, 3, 4)},
     5: lambda row: (not row.open, not row.doubts, not row.notes, _text(row, 5)),
 }

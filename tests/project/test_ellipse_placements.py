@@ -1,0 +1,252 @@
+"""Where the ellipses of masks and tables lie is compared with the pictures, and asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK
+from numpy.typing import NDArray
+
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.formats.pictures.picture_files import write_png
+from fetalstudio.formats.reading.doubts import Question
+from fetalstudio.formats.reading.placements import PLACEMENTS
+from fetalstudio.project.importing.choices import NO_CHOICES, Choices
+from fetalstudio.project.importing.plan import ImportPlan
+from fetalstudio.project.importing.planner import Planner, plan_import
+from fetalstudio.project.project import Project
+from tests.named import import_named
+from tests.skulls import skull, speckle
+
+SIZE = (240, 180)
+SQUARE = (200, 200)
+HEADS = tuple(Ellipse(90.0 + 5 * i, 100.0 - 4 * i, 44.0, 31.0, 20.0 + 8 * i) for i in range(6))
+BACK = {"turned-90": "turned-270", "turned-270": "turned-90"}
+"""What takes a placement back; each of the rest takes itself back."""
+
+
+def mask(ellipse: Ellipse, size: tuple[int, int] = SIZE) -> NDArray[np.uint8]:
+    return ellipse.mask(size) * np.uint8(255)
+
+
+def masks_of(
+    folder: Path,
+    masks: Sequence[Ellipse | None],
+    *,
+    heads: Sequence[Ellipse] = HEADS,
+    size: tuple[int, int] = SIZE,
+) -> Path:
+    """A folder of frames that show these heads, with these masks."""
+    for i, (head, marked) in enumerate(zip(heads, masks, strict=True), 1):
+        write_png(folder / f"frame_{i}.png", skull(head, i, size))
+        if marked is not None:
+            write_png(folder / f"frame_{i}_mask.png", mask(marked, size))
+    return folder
+
+
+def elsewhere(place: str, size: tuple[int, int] = SIZE) -> list[Ellipse]:
+    """Where the heads are drawn if they belong in this place."""
+    moved = [PLACEMENTS[BACK.get(place, place)].of(head, size) for head in HEADS]
+    return [head for head in moved if head is not None]
+
+
+def asked(plan: ImportPlan) -> set[str]:
+    """The doubts about where the ellipses lie, each once."""
+    doubts = (doubt for frame in plan.frames for doubt in plan.open_doubts(frame))
+    return {doubt.message for doubt in doubts if doubt.question is Question.PLACE}
+
+
+def offered(plan: ImportPlan) -> list[str]:
+    """The answers to that of the first frame."""
+    doubts = [d for d in plan.frames[0].doubts if d.question is Question.PLACE]
+    return [answer.value for answer in doubts[0].answers]
+
+
+def final(project: Project) -> dict[str, Ellipse]:
+    """The ellipses that are final, by the name of the frame."""
+    found = project.annotations.by_frame()
+    return {
+        frame.name: a.ellipse
+        for frame in project.frames.all()
+        if (a := found.get(frame.id)) is not None and a.state == "final" and a.ellipse is not None
+    }
+
+
+def on_heads(found: dict[str, Ellipse], heads: Sequence[Ellipse] = HEADS) -> bool:
+    named = {f"frame_{i}": head for i, head in enumerate(heads, 1)}
+    return found.keys() == named.keys() and all(
+        found[name].overlap(head) > 0.99 for name, head in named.items()
+    )
+
+
+def test_masks_that_lie_on_the_skulls_are_not_asked_about(project: Project, tmp_path: Path) -> None:
+    assert import_named(project, masks_of(tmp_path / "clinic", HEADS)).problems == ()
+    assert on_heads(final(project))
+
+
+@pytest.mark.parametrize("place", PLACEMENTS)
+def test_masks_that_fit_better_otherwise_are_asked_about(
+    project: Project, tmp_path: Path, place: str
+) -> None:
+    size = SQUARE if PLACEMENTS[place].transposed else SIZE
+    source = masks_of(tmp_path / "clinic", elsewhere(place, size), size=size)
+    plan = plan_import(project, source)
+    (message,) = asked(plan)
+    assert str(source) in message and PLACEMENTS[place].text in message
+    assert offered(plan) == ["proposal", "final", place, "none"]
+    report = import_named(project, source)
+    assert report.in_doubt == len(HEADS) and "imported as proposals" in report.problems[0]
+    assert {a.state for a in project.annotations.by_frame().values()} == {"proposed"}
+    assert import_named(project, source, choices=Choices.of([("place", place, ())])).problems == ()
+    assert on_heads(final(project))
+
+
+def test_masks_that_are_numbered_otherwise_are_asked_about(
+    project: Project, tmp_path: Path
+) -> None:
+    heads = [replace(HEADS[i % 6], cx=80.0 + 37 * i % 90) for i in range(12)]
+    source = masks_of(tmp_path / "clinic", [None, *heads[:-1]], heads=heads)
+    plan = plan_import(project, source)
+    (message,) = asked(plan)
+    assert "that of the next picture" in message
+    assert all(plan.open_doubts(frame) for frame in plan.frames)
+    import_named(project, source, choices=Choices.of([("place", "next", ())]))
+    found = final(project)
+    # The last one has no next: nothing is taken for it.
+    assert on_heads({**found, "frame_12": heads[-1]}, heads) and "frame_12" not in found
+
+
+def test_of_two_folders_none_gets_a_mask_of_the_other(project: Project, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        masks_of(tmp_path / "clinic" / name, (*HEADS[1:], HEADS[0]))
+    plan = plan_import(project, tmp_path / "clinic", Choices.of([("place", "previous", ())]))
+    drawn = {frame.key: frame.ellipse for frame in plan.frames}
+    assert drawn["a/frame_1.png"] is None and drawn["b/frame_1.png"] is None
+    assert all(drawn[f"{folder}/frame_{i}.png"] for folder in "ab" for i in range(2, 7))
+
+
+def test_the_ellipse_of_another_picture_is_compared_with_the_stated_circumference(
+    project: Project, tmp_path: Path
+) -> None:
+    heads = [replace(head, a=head.a + i) for i, head in enumerate(HEADS)]
+    source = masks_of(tmp_path / "clinic", (*heads[1:], heads[0]), heads=heads)
+    lines = [f"frame_{i}.png,0.5,{head.perimeter / 2:.2f}" for i, head in enumerate(heads, 1)]
+    table = "\n".join(["filename,pixel size(mm),head circumference (mm)", *lines, ""])
+    (source / "sizes.csv").write_text(table)
+    questions = [d.question for d in plan_import(project, source).frames[1].doubts]
+    assert questions == [Question.CALIBRATION, Question.PLACE]
+    plan = plan_import(project, source, Choices.of([("place", "previous", ())]))
+    assert [d.question for frame in plan.frames[1:] for d in frame.doubts] == [Question.PLACE] * 5
+
+
+def test_masks_of_a_part_of_the_pictures_are_asked_about(project: Project, tmp_path: Path) -> None:
+    cropped = [
+        Ellipse(h.cx * 0.7 + 5, h.cy * 0.7 + 40, h.a * 0.7, h.b * 0.7, h.angle_deg) for h in HEADS
+    ]
+    plan = plan_import(project, masks_of(tmp_path / "clinic", cropped))
+    (message,) = asked(plan)
+    assert "no skulls can be seen on the ellipses" in message
+    assert offered(plan) == ["proposal", "final", "none"]
+
+
+def test_a_few_pictures_without_a_skull_decide_nothing(project: Project, tmp_path: Path) -> None:
+    source = masks_of(tmp_path / "clinic", HEADS)
+    for i in range(1, 5):
+        (source / f"frame_{i}.png").unlink()
+        (source / f"frame_{i}_mask.png").unlink()
+    for i in (5, 6):
+        write_png(source / f"frame_{i}.png", speckle(i, SIZE))
+    assert asked(plan_import(project, source)) == set()
+
+
+def test_one_odd_mask_decides_nothing(project: Project, tmp_path: Path) -> None:
+    source = masks_of(tmp_path / "clinic", (elsewhere("mirrored")[0], *HEADS[1:]))
+    assert asked(plan_import(project, source)) == set()
+
+
+def test_if_some_masks_are_mirrored_it_is_not_offered_for_all(
+    project: Project, tmp_path: Path
+) -> None:
+    source = masks_of(tmp_path / "clinic", (*elsewhere("mirrored")[:4], *HEADS[4:]))
+    plan = plan_import(project, source)
+    (message,) = asked(plan)
+    assert "in some of the pictures" in message and "mirrored left to right" in message
+    assert "frame_1.png" in message and "frame_5.png" not in message
+    assert offered(plan) == ["proposal", "final", "none"]
+
+
+def test_where_a_mirrored_mask_is_the_same_nothing_is_asked(
+    project: Project, tmp_path: Path
+) -> None:
+    level = [Ellipse(119.5 + i, 90.0 + i, 50.0, 36.0, 2.0 * i) for i in (0, 1, 2)]
+    masks = [PLACEMENTS["mirrored"].of(head, SIZE) for head in level]
+    assert asked(plan_import(project, masks_of(tmp_path / "clinic", masks, heads=level))) == set()
+
+
+def test_a_single_mask_is_asked_about_if_another_place_fits_far_better(
+    project: Project, tmp_path: Path
+) -> None:
+    source = masks_of(tmp_path / "a", elsewhere("flipped")[:1], heads=HEADS[:1])
+    (message,) = asked(plan_import(project, source))
+    assert "flipped top to bottom" in message
+    lost = replace(HEADS[0], cx=170.0, cy=60.0)
+    assert asked(plan_import(project, masks_of(tmp_path / "b", [lost], heads=HEADS[:1]))) == set()
+
+
+@pytest.mark.parametrize(("answer", "certain", "drawn"), [("final", True, 6), ("none", True, 0)])
+def test_the_ellipses_are_taken_as_they_are_or_not_at_all(
+    project: Project, tmp_path: Path, answer: str, certain: bool, drawn: int
+) -> None:
+    wrong = elsewhere("flipped")
+    planner = Planner(project, masks_of(tmp_path / "clinic", wrong))
+    assert not any(frame.certain for frame in planner.plan(NO_CHOICES).frames)
+    plan = planner.plan(Choices.of([("place", answer, ())]))
+    assert all(frame.certain is certain for frame in plan.frames)
+    taken = [(f.ellipse, w) for f, w in zip(plan.frames, wrong, strict=True) if f.ellipse]
+    assert len(taken) == drawn and all(one.overlap(other) > 0.99 for one, other in taken)
+    assert asked(plan) == set()
+
+
+def test_one_file_is_answered_otherwise_than_the_rest(project: Project, tmp_path: Path) -> None:
+    source = masks_of(tmp_path / "clinic", elsewhere("mirrored"))
+    choices = Choices.of([("place", "mirrored", ()), ("place", "none", ("frame_2.png",))])
+    import_named(project, source, choices=choices)
+    assert "frame_2" not in final(project)
+    assert on_heads({**final(project), "frame_2": HEADS[1]})
+
+
+def test_masks_of_a_volume_are_compared_slice_by_slice(project: Project, tmp_path: Path) -> None:
+    source = tmp_path / "clinic"
+    source.mkdir()
+    shown = np.stack([skull(head, i, SIZE) for i, head in enumerate(HEADS)])
+    marked = np.stack([mask(head)[::-1] for head in HEADS])
+    for name, stack in (("scan.nrrd", shown), ("scan_mask.nrrd", marked)):
+        SimpleITK.WriteImage(SimpleITK.GetImageFromArray(stack), str(source / name))
+    (message,) = asked(plan_import(project, source))
+    assert "flipped top to bottom" in message
+    plan = plan_import(project, source, Choices.of([("place", "flipped", ())]))
+    pairs = zip(plan.frames, HEADS, strict=True)
+    assert all(f.ellipse is not None and f.ellipse.overlap(h) > 0.99 for f, h in pairs)
+
+
+@pytest.mark.parametrize("answer", [None, "flipped"])
+def test_a_table_that_counts_upwards_is_asked_about(
+    project: Project, tmp_path: Path, answer: str | None
+) -> None:
+    source = masks_of(tmp_path / "clinic", [None] * len(HEADS))
+    lines = ["name,cx,cy,semi_axis_a,semi_axis_b,angle_deg"]
+    for i, h in enumerate(elsewhere("flipped"), 1):
+        lines.append(f"frame_{i}.png,{h.cx},{h.cy},{h.a},{h.b},{h.angle_deg}")
+    (source / "ellipses.csv").write_text("\n".join(lines) + "\n")
+    choices = NO_CHOICES if answer is None else Choices.of([("place", answer, ())])
+    plan = plan_import(project, source, choices)
+    assert offered(plan) == ["proposal", "final", "flipped", "none"]
+    assert {frame.certain for frame in plan.frames} == {answer is not None}
+    if answer is not None:
+        assert asked(plan) == set()
+        pairs = zip(plan.frames, HEADS, strict=True)
+        assert all(f.ellipse is not None and f.ellipse.overlap(h) > 0.99 for f, h in pairs)
