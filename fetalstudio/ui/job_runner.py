@@ -152,6 +152,8 @@ class Engine(QObject):
 
     job_started = Signal(object)
     """`JobHandle`."""
+    queue_changed = Signal()
+    """A job has joined or left the queue; see :attr:`waiting`."""
     job_progress = Signal(object, object)
     """`JobHandle`, `Progress`."""
     job_ended = Signal(object)
@@ -196,6 +198,7 @@ class Engine(QObject):
         job_id = self._client.submit(request, replace=replace)
         handle = JobHandle(self._client, job_id, job_of(request))
         self._handles[job_id] = handle
+        self.queue_changed.emit()
         return handle
 
     def warm_up(self, *requests: type[Request[Any]]) -> None:
@@ -262,4 +265,5 @@ class Engine(QObject):
         if handle is self._running:
             self._running = None
             self.job_ended.emit(handle)  # first, as a slot of the handle may open a dialog
+        self.queue_changed.emit()
         handle.tell(event)

@@ -27,6 +27,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.pair_convention.request import PairConventionRequest
 from fetalstudio.engine.jobs.sample.request import SampleRequest
 from fetalstudio.ui import icons, theme
@@ -303,7 +304,11 @@ class MainWindow(QMainWindow):
         box.setIcon(QMessageBox.Icon.Question)
         box.setWindowTitle("A job is running")
         box.setText(f"{running.job.title} is still running.")
-        box.setInformativeText("If you leave, the job is stopped. What it has saved is kept.")
+        waiting = self.session.engine.waiting
+        dropped = f" {counted(waiting, 'waiting job')} will not be done." if waiting else ""
+        box.setInformativeText(
+            f"If you leave, the job is stopped. What it has saved is kept.{dropped}"
+        )
         leave = box.addButton("Stop it and leave", QMessageBox.ButtonRole.AcceptRole)
         stay = box.addButton("Stay", QMessageBox.ButtonRole.RejectRole)
         box.setDefaultButton(stay)

@@ -42,6 +42,7 @@ class StatusJob(QWidget):
         self._delay = QTimer(self, singleShot=True, interval=_QUIET_MS)
         self._delay.timeout.connect(self.show)
         engine.job_started.connect(self._started)
+        engine.queue_changed.connect(self._show_title)
         engine.job_progress.connect(self._progressed)
         engine.job_ended.connect(self._ended)
         self.hide()
@@ -49,15 +50,18 @@ class StatusJob(QWidget):
             self._started(engine.running)
 
     def _started(self, handle: JobHandle[Any]) -> None:
-        self.title.setText(handle.job.title)
+        self._show_title()
         self.bar.setRange(0, 0)
         self.left.clear()
         self.cancel.setEnabled(True)
         self._delay.start()
 
+    def _show_title(self) -> None:
+        handle, waiting = self._engine.running, self._engine.waiting
+        if handle is not None:
+            self.title.setText(handle.job.title + (f" ({waiting} waiting)" if waiting else ""))
+
     def _progressed(self, handle: JobHandle[Any], progress: Progress) -> None:
-        waiting = self._engine.waiting
-        self.title.setText(handle.job.title + (f" ({waiting} waiting)" if waiting else ""))
         # Until a first step is done, which may take long, the bar moves.
         self.bar.setRange(0, max(progress.total, 1) if progress.done else 0)
         self.bar.setValue(progress.done)

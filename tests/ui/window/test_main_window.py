@@ -452,11 +452,29 @@ def test_every_view_of_a_job_names_the_same_time_left(session: Session, qtbot: Q
 def test_the_status_bar_says_how_many_jobs_wait(
     session: Session, window: MainWindow, qtbot: QtBot
 ) -> None:
+    title = window.status_job.title
     running = session.submit(ask("steps", 3000))
-    session.submit(ask("echo", 1))
-    qtbot.waitUntil(lambda: "(1 waiting)" in window.status_job.title.text(), timeout=30_000)
+    with qtbot.waitSignal(running.started, timeout=30_000):
+        pass
+    waiting = [session.submit(ask("echo", number)) for number in (1, 2)]
+    assert title.text() == "Testing steps (2 waiting)"
+    with qtbot.waitSignal(waiting[0].ended, timeout=30_000):
+        waiting[0].cancel()
+    assert title.text() == "Testing steps (1 waiting)"
+    read: list[str] = []
+
+    def stay() -> None:
+        (box,) = window.findChildren(QMessageBox)
+        read.append(box.informativeText())
+        box.reject()
+
+    QTimer.singleShot(0, stay)
+    assert not window.close()
+    assert read[0].endswith("What it has saved is kept. 1 waiting job will not be done.")
     running.cancel()
-    qtbot.waitUntil(lambda: session.engine.running is None and not session.engine.waiting)
+    with qtbot.waitSignal(waiting[1].ended, timeout=30_000):
+        pass
+    assert session.engine.waiting == 0
 
 
 def test_a_job_that_completes_what_it_has_shows_its_progress_after_a_cancel(
