@@ -103,6 +103,9 @@ class Session(QObject):
         self.spreads: dict[tuple[str, Ellipse], Spread] = {}
         """How uncertain the sizes of ellipses are, by frame id and ellipse, of those that were
         moved onto the skull since the program was started."""
+        self.unsaved: dict[str, Ellipse | None] = {}
+        """The ellipses that could not be stored, as on a full disk, by frame id. They are shown on
+        their frames until they are stored."""
         self.undo_stack = QUndoStack(self)
         self._undo_index = 0
         self.undo_stack.indexChanged.connect(self._history_moved)
@@ -143,15 +146,18 @@ class Session(QObject):
         """Open and lock the project at ``path`` in place of the one that is open.
 
         Raises :class:`UserError` if it is no project, has a newer format or is open in another
-        window; the open project then stays open.
+        window, and while ellipses are not saved; the open project then stays open.
         """
         held = self.project
         if held and not held.displaced and path.exists() and path.samefile(held.path):
             return
+        self._check_saved()
         self._take(Project.open(path))
 
     def new_project(self, path: Path) -> None:
-        """Make an empty project at ``path`` and open it. Raises :class:`UserError`."""
+        """Make an empty project at ``path`` and open it. Raises :class:`UserError`, also while
+        ellipses are not saved."""
+        self._check_saved()
         self._take(Project.create(path))
 
     def put_back(self, path: Path, backup: Backup) -> None:
@@ -161,11 +167,21 @@ class Session(QObject):
         :meth:`open_project`.
         """
         self.check_idle()
+        self._check_saved()
         if self.is_open(path):
             self.close_project()
             self.project_changed.emit()
         restore(path, backup)
         self.open_project(path)
+
+    def _check_saved(self) -> None:
+        """Raise :class:`UserError` while ellipses are not saved, which would be lost."""
+        if self.unsaved:
+            raise UserError(
+                f"{counted(len(self.unsaved), 'ellipse')} could not be saved. Make room on the "
+                "disk and confirm them in Annotate, or save a copy of the project on another disk "
+                "(File menu)."
+            )
 
     def check_idle(self) -> None:
         """Raise :class:`UserError` while a job runs."""
@@ -183,6 +199,7 @@ class Session(QObject):
         self.undo_stack.clear()
         left = {frame.id for frame in self.open.frames.all()}
         self.spreads = {key: spread for key, spread in self.spreads.items() if key[0] in left}
+        self.unsaved = {key: ellipse for key, ellipse in self.unsaved.items() if key in left}
         self.select_another(order)
         self.frames_changed.emit()
         self.pairs_changed.emit()
@@ -266,11 +283,16 @@ class Session(QObject):
             )
 
     def save_copy(self, path: Path) -> None:
-        """Save a copy of the open project in a new or empty folder, and open the copy.
+        """Save a copy of the open project in a new or empty folder, and open the copy. Ellipses
+        that could not be stored in the project are drafts there.
 
         Raises :class:`UserError` where it cannot be written.
         """
         missing = self.open.save_copy(path)
+        with Project.open(path) as copy:
+            for frame_id, ellipse in self.unsaved.items():
+                copy.annotations.add(frame_id, ellipse, author=self.author, state="draft")
+        self.unsaved.clear()
         self.open_project(path)
         if missing:
             self.message.emit(

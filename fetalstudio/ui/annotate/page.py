@@ -298,11 +298,12 @@ class AnnotatePage(QWidget):
             self._save(self._frame, ellipse, "draft")
 
     def _save(self, frame: Frame, ellipse: Ellipse | None, state: AnnotationState) -> bool:
-        """Save the ellipse. False if that failed: it stays on screen, marked as not saved."""
+        """Save the ellipse. False if that failed: it is kept for the frame, marked as not saved."""
         self._push(frame.id, ellipse, state)
         held = self._annotation
         saved = held is not None and (held.ellipse, held.state) == (ellipse, state)
         if not saved:
+            self.session.unsaved[frame.id] = ellipse
             self.panel.show_unsaved()
         return saved
 
@@ -310,6 +311,7 @@ class AnnotatePage(QWidget):
         self.session.undo_stack.push(SetEllipse(self.session, frame_id, ellipse, state))
 
     def _annotation_changed(self, frame_id: str) -> None:
+        self.session.unsaved.pop(frame_id, None)
         if self._frame is not None and frame_id == self._frame.id:
             self._refresh()
         else:
@@ -323,11 +325,16 @@ class AnnotatePage(QWidget):
         project = self.session.open
         self._annotation = annotation = project.annotations.newest(self._frame.id)
         ellipse = annotation.ellipse if annotation is not None else None
+        unsaved = self._frame.id in self.session.unsaved
+        if unsaved:
+            ellipse = self.session.unsaved[self._frame.id]
         self.canvas.set_ellipse(ellipse)
-        self.canvas.set_style(ellipse_style(annotation))
+        self.canvas.set_style(ellipse_style(None if unsaved else annotation))
         self.view_bar.set_idle_hint(_DRAW_HINT if ellipse is None else _EDIT_HINT)
         self._measure(self.canvas.ellipse())
         self.panel.show_annotation(annotation)
+        if unsaved:
+            self.panel.show_unsaved()
         self.panel.revisions.show_revisions(
             project.annotations.revisions(self._frame.id), self._frame.calibration
         )

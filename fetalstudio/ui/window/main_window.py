@@ -289,12 +289,32 @@ class MainWindow(QMainWindow):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         running = self.session.engine.running
-        if running is not None and not self._may_stop(running):
+        may_leave = self._may_leave_unsaved() and (running is None or self._may_stop(running))
+        if not may_leave:
             event.ignore()
             return
         self._preloader.stop()
         self.session.settings.geometry = self.saveGeometry()
         super().closeEvent(event)
+
+    def _may_leave_unsaved(self) -> bool:
+        """Whether no ellipse would be lost, or the person agrees."""
+        unsaved = len(self.session.unsaved)
+        if not unsaved:
+            return True
+        box = QMessageBox(self)
+        box.setIcon(QMessageBox.Icon.Warning)
+        box.setWindowTitle("Ellipses are not saved")
+        box.setText(f"{counted(unsaved, 'ellipse')} could not be saved, and will be lost.")
+        box.setInformativeText(
+            "To save them, make room on the disk and confirm them in Annotate, or save a copy of "
+            "the project on another disk (File menu)."
+        )
+        leave = box.addButton("Leave without them", QMessageBox.ButtonRole.DestructiveRole)
+        stay = box.addButton("Stay", QMessageBox.ButtonRole.RejectRole)
+        box.setDefaultButton(stay)
+        box.exec()
+        return box.clickedButton() is leave
 
     def _may_stop(self, running: JobHandle[Any]) -> bool:
         """Whether the running job may be stopped: it stores nothing, or the person agrees."""

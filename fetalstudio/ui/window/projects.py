@@ -101,7 +101,7 @@ class ProjectsFlow(QObject):
             offers.insert(0, ("Put back a backup ...", lambda: self.ask_backup(path)))
         for text, slot in offers:
             box.addButton(text, role).clicked.connect(lambda _c, s=slot: QTimer.singleShot(0, s))
-        box.addButton(QMessageBox.StandardButton.Close)
+        box.setDefaultButton(box.addButton(QMessageBox.StandardButton.Close))
         box.open()
 
     def ask_open(self) -> None:

@@ -1152,6 +1152,49 @@ def test_what_a_full_disk_refuses_stays_on_screen_and_can_be_saved_later(
     assert page.session.frame_id != frame_id
 
 
+def test_what_a_full_disk_refuses_is_kept_for_its_frame(
+    page: AnnotatePage, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_args: object, **_kwargs: object) -> None:
+        raise UserError("The disk is full. Make room and try again.")
+
+    session, frame_id = page.session, annotated(page)
+    with monkeypatch.context() as patch:
+        patch.setattr(project.annotations, "add", full)
+        pull(page, Handle.FIRST_END, 12)
+        drawn = shown(page)
+    page.next_frame()
+    assert page.canvas.ellipse() != drawn and "Not saved" not in page.panel.state.text()
+    page.previous_frame()
+    assert session.frame_id == frame_id and page.canvas.ellipse() == drawn
+    assert "Not saved" in page.panel.state.text()
+    with pytest.raises(UserError, match="1 ellipse could not be saved"):
+        session.new_project(tmp_path / "new")
+    assert session.project is project and not (tmp_path / "new").exists()
+    session.save_copy(tmp_path / "copy")
+    assert not session.unsaved
+    assert ellipse_of(session.open, frame_id) == drawn
+    assert newest(session.open, frame_id).state == "draft"
+
+
+def test_an_ellipse_that_is_stored_after_all_is_no_longer_called_unsaved(
+    page: AnnotatePage, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_args: object, **_kwargs: object) -> None:
+        raise UserError("The disk is full. Make room and try again.")
+
+    annotated(page)
+    with monkeypatch.context() as patch:
+        patch.setattr(project.annotations, "add", full)
+        pull(page, Handle.FIRST_END, 12)
+        first = shown(page)
+    pull(page, Handle.FIRST_END, 6)
+    assert shown(page) != first and not page.session.unsaved
+    page.next_frame()
+    page.previous_frame()
+    assert "Not saved" not in page.panel.state.text()
+
+
 def test_session_is_left_alone_by_looking(page: AnnotatePage, open_session: Session) -> None:
     annotated(page)
     page.canvas.zoom(3)

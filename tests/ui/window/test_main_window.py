@@ -294,6 +294,7 @@ def test_a_second_window_says_so_and_offers_another(
     second.show()
     assert not second.projects.open(open_session.open.path)
     box = second.findChildren(QMessageBox)[0]
+    assert box.defaultButton() is box.button(QMessageBox.StandardButton.Close)
     assert "open in another window" in box.informativeText()
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "fresh"), ""))
     button = next(b for b in box.buttons() if b.text().startswith("New project"))
@@ -422,6 +423,18 @@ def test_leaving_while_a_job_runs_asks_first(
     assert not window.close()
     assert window.isVisible()
     monkeypatch.setattr(MainWindow, "_may_stop", lambda *_: True)
+    assert window.close()
+
+
+def test_leaving_with_unsaved_ellipses_asks_first(
+    session: Session, window: MainWindow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(QMessageBox, "exec", lambda box: asked.append(box.text()))
+    session.unsaved["frame"] = None
+    assert not window.close() and window.isVisible()
+    assert asked == ["1 ellipse could not be saved, and will be lost."]
+    session.unsaved.clear()
     assert window.close()
 
 
