@@ -150,7 +150,11 @@ def pictures_beside(frames: Sequence[PlannedFrame]) -> Beside:
     """
     found: dict[str, dict[str, PlannedFrame]] = defaultdict(dict)
     ordered = sorted(
-        (frame for frame in frames if frame.frame_id is not None or not _may_be_none(frame.record)),
+        (
+            frame
+            for frame in frames
+            if frame.frame_id is not None or not _may_be_no_frame(frame.record)
+        ),
         key=lambda frame: (_sequence_of(frame.record), natural_order(frame.key)),
     )
     for one, other in pairwise(ordered):
@@ -162,8 +166,8 @@ def pictures_beside(frames: Sequence[PlannedFrame]) -> Beside:
     return found
 
 
-def _may_be_none(record: FrameRecord) -> bool:
-    """Whether the source has a picture that may be no frame."""
+def _may_be_no_frame(record: FrameRecord) -> bool:
+    """Whether a picture may be no frame, as its name says."""
     return any(doubt.question is Question.ROLE for doubt in record.doubts)
 
 
@@ -326,6 +330,8 @@ class Move:
     placement: Placement | None
     without: str
     """What is said if the annotation has no ellipse."""
+    named: Answers
+    """Those of the answers that name the frame."""
 
     def find(self, size: Size) -> FoundEllipse:
         """Raises as :func:`~fetalstudio.formats.reading.frame_reading.read_ellipse`."""
@@ -348,8 +354,8 @@ def moves_of(
         else:
             continue
         said = f"{_named(frame)} was imported without an ellipse: {why}. Draw it in Annotate."
-        answers = choices.answers(frame.key, frame.clip)
-        found[frame.key] = Move(record, answers, placement, said)
+        answers, named = (of(frame.key, frame.clip) for of in (choices.answers, choices.named))
+        found[frame.key] = Move(record, answers, placement, said, named)
     return found
 
 
@@ -403,6 +409,12 @@ def moved(frame: PlannedFrame, move: Move, found: FoundEllipse) -> PlannedFrame:
     if found.ellipse is None and not said:
         unexplained = all(doubt.question is Question.CALIBRATION for doubt in asked)
         said = (move.without,) if unexplained else ()
+    said += tuple(
+        f"{_named(frame)}: the answer to {doubt.question} is now about another mask than before. "
+        f"{doubt.message} Check it."
+        for doubt in asked
+        if doubt.question in move.named and _of_another(doubt, frame.doubts)
+    )
     kept = (note for note in frame.notes if note not in frame.ellipse_notes)
     return replace(
         frame,
@@ -415,6 +427,14 @@ def moved(frame: PlannedFrame, move: Move, found: FoundEllipse) -> PlannedFrame:
         ellipse_notes=said,
         mask_values=found.mask_values,
     )
+
+
+def _of_another(doubt: Doubt, former: Sequence[Doubt]) -> bool:
+    """Whether the same was asked about another annotation of a frame."""
+    if doubt.question is Question.CALIBRATION:
+        return False  # it is asked about the frame
+    same = [other.message for other in former if other.question is doubt.question]
+    return bool(same) and doubt.message not in same
 
 
 def placed(frame: PlannedFrame, doubts: Mapping[str, Doubt], choices: Choices) -> PlannedFrame:
