@@ -114,6 +114,7 @@ class SetEllipse(ProjectCommand):
         self._announce()
 
     def _announce(self) -> None:
+        self.session.unsaved.pop(self.frame_id, None)
         self.session.annotation_changed.emit(self.frame_id)
         if self.done:
             self.session.select_frame(self.frame_id)

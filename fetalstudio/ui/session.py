@@ -161,18 +161,33 @@ class Session(QObject):
         self._take(Project.create(path))
 
     def put_back(self, path: Path, backup: Backup) -> None:
-        """Put a backup of the project at ``path`` back, and open the project.
+        """Put a backup of the project at ``path`` back, and open the project. Ellipses that could
+        not be stored in it are drafts then.
 
         Raises :class:`UserError` while a job runs, for a damaged backup, and as
         :meth:`open_project`.
         """
         self.check_idle()
-        self._check_saved()
         if self.is_open(path):
             self.close_project()
             self.project_changed.emit()
-        restore(path, backup)
+            restore(path, backup)
+            self._pass_on_unsaved(path)
+        else:
+            restore(path, backup)
         self.open_project(path)
+
+    def _pass_on_unsaved(self, path: Path) -> None:
+        """Store the ellipses that could not be stored as drafts in the project at ``path``, which
+        may lack frames of them. Raises :class:`UserError`."""
+        if not self.unsaved:
+            return
+        with Project.open(path) as project:
+            there = {frame.id for frame in project.frames.all()}
+            for frame_id in self.unsaved.keys() & there:
+                ellipse = self.unsaved[frame_id]
+                project.annotations.add(frame_id, ellipse, author=self.author, state="draft")
+        self.unsaved.clear()
 
     def _check_saved(self) -> None:
         """Raise :class:`UserError` while ellipses are not saved, which would be lost."""
@@ -289,10 +304,7 @@ class Session(QObject):
         Raises :class:`UserError` where it cannot be written.
         """
         missing = self.open.save_copy(path)
-        with Project.open(path) as copy:
-            for frame_id, ellipse in self.unsaved.items():
-                copy.annotations.add(frame_id, ellipse, author=self.author, state="draft")
-        self.unsaved.clear()
+        self._pass_on_unsaved(path)
         self.open_project(path)
         if missing:
             self.message.emit(

@@ -255,6 +255,16 @@ def test_a_cancelled_job_that_completes_what_it_has_is_waited_for(
     assert log.until_final(number) == Cancelled(steps)
 
 
+def test_a_step_of_what_a_cancelled_job_completes_may_take_longer_than_the_grace() -> None:
+    client = EngineClient(grace_s=0.1)
+    log = Log(client)
+    number = client.submit(ask("finishing", 3))
+    log.until_said(number, Checkpoint)
+    client.cancel(number)
+    assert log.until_final(number) == Cancelled(3)
+    client.close()
+
+
 def test_closing_waits_no_longer_than_the_grace() -> None:
     client = EngineClient(grace_s=GRACE_S)
     log = Log(client)

@@ -66,6 +66,17 @@ def test_an_answer_holds_for_one_clip_or_for_all(project: Project, source: Path)
         import_frames(project, source, options=ImportOptions(frames="every 0"))
 
 
+def test_frames_that_cannot_be_chosen_are_refused_before_a_file_is_read(
+    project: Project, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise AssertionError("the source was read")
+
+    monkeypatch.setattr("fetalstudio.project.importing.planner.read_source", fail)
+    with pytest.raises(InputError, match="'every 0' is no answer to frames"):
+        plan_import(project, source, options=ImportOptions(frames="every 0"))
+
+
 def test_numbers_that_a_clip_does_not_have_are_named(project: Project, source: Path) -> None:
     plan = plan_import(project, source, options=ImportOptions(frames="1,5,30-40"))
     assert taken(plan) == [1, 5] and taken(plan, "long") == [1, 5, *range(30, 41)]

@@ -33,10 +33,11 @@ from fetalstudio.engine.process.events import (
 from fetalstudio.engine.process.job import Job, Request, failure, job_of
 
 GRACE_S = 4.0
-"""Time for a cancelled job to stop by itself before its process is ended. While the client is not
-closed, progress of a job that completes what it has begins it again.
-
-With the end of the process it stays below the 5 s within which any job should have ended."""
+"""Time for a cancelled job to stop by itself before its process is ended. With the end of the
+process it stays below the 5 s within which any job should have ended."""
+STEP_S = 60.0
+"""While the client is not closed, progress of a cancelled job that completes what it has gives it
+this time for the next step. Without a GPU, large models take seconds for a frame."""
 START_METHOD = "spawn"
 """How the process is started: with nothing of the window, whose threads may hold locks."""
 SEEN_INTERVAL_S = 0.05
@@ -335,7 +336,7 @@ class EngineClient:
                 self._current.run = event.run or self._current.run
                 finishing = isinstance(event, Progress) and event.finishing
                 if finishing and self._current.kill_at is not None and not self._closed:
-                    self._current.kill_at = time.monotonic() + self._grace_s
+                    self._current.kill_at = time.monotonic() + STEP_S
                 if message.final:
                     self._conclude(event)
                 else:

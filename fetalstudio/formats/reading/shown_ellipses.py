@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Size
+from fetalstudio.core.words import percent
 from fetalstudio.formats.pictures.marked_regions import SeveralStructuresError, structures_in
 from fetalstudio.formats.pictures.picture_files import (
     orientation_in,
@@ -132,7 +133,7 @@ def _of_wrong_size(ellipse: Ellipse, size: Size) -> str | None:
         return None
     inside = float(np.count_nonzero(ellipse.mask(size))) / ellipse.area
     if inside < _LEAST_INSIDE:
-        return f"only {inside:.0%} of the ellipse in the table lies in the frame"
+        return f"only {percent(inside)} of the ellipse in the table lies in the frame"
     return None
 
 

@@ -83,6 +83,7 @@ class Planner:
         to.
         """
         _check_not_a_store(source)
+        options.joined(NO_CHOICES)  # raises for frames that cannot be chosen, before any is read
         found = read_source(source, options.format, options.head_label, options.files, progress)
         self._found = replace(found, records=with_axes_doubts(found.records, progress))
         self._screens = ScreenSamples()

@@ -70,7 +70,7 @@ def _by_number(found: Findings) -> NDArray[np.uint8]:
     for row, way in zip(grid, (AUTO, BOX), strict=True):
         for axes, group in zip(row, groups, strict=False):
             prompt = "no prompt" if way == AUTO else "box"
-            axes.set_title(f"{group}, {prompt}: Dice (95 %)", loc="left")
+            axes.set_title(f"{group}, {prompt}: Dice (95 %); dots are draws", loc="left")
             axes.set_xticks(range(len(numbers)), [str(n) for n in numbers])
             axes.grid(axis="y", color="#e4e6ea")
             cells = [c for c in found.cells if (c.way, c.group) == (way, group)]
@@ -86,6 +86,9 @@ def _by_number(found: Findings) -> NDArray[np.uint8]:
 def _curve(
     axes: Axes, cells: Sequence[Cell], numbers: Sequence[int], arm: str, offset: float
 ) -> None:
+    for c in cells:
+        x = [numbers.index(c.real) + offset] * len(c.by_draw)
+        axes.plot(x, c.by_draw, "o", color=_COLOURS[arm], alpha=0.3, markersize=4)
     means = [c.dice.mean for c in cells]
     ends = np.array([[m - c.dice.low, c.dice.high - m] for m, c in zip(means, cells, strict=True)])
     axes.errorbar(

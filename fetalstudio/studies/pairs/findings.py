@@ -20,6 +20,9 @@ from fetalstudio.studies.pairs.plan import RANDOM, REAL, SECONDARY, Primary, Run
 from fetalstudio.studies.pairs.results import AUTO, WAYS, Figure, Results, Settings
 
 Values = NDArray[np.float64]
+FEWEST_DRAWS = 3
+"""For an interval of an arm: that of one draw would be over subjects alone, and that of two says
+nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,8 @@ class Cell:
     frames: int
     subjects: int
     dice: Interval
-    """The mean, with its 95 % interval over subjects and draws."""
+    """The mean, with its 95 % interval over subjects and draws; not a number with fewer draws than
+    :data:`FEWEST_DRAWS`."""
     by_draw: tuple[float, ...]
     """The mean of each draw over the frames that it tested; nothing is filled in."""
     failures: float
@@ -173,6 +177,9 @@ class _Scope:
         if arm != REAL and both:
             against = self.compared((base, real, arm), (base, real, REAL), both)
         dice = over_repeats(filled, names)
+        dice = replace(dice, low=max(dice.low, 0.0), high=min(dice.high, 1.0))
+        if len(draws) < FEWEST_DRAWS:
+            dice = replace(dice, low=math.nan, high=math.nan)
         return Cell(
             base,
             real,
@@ -182,7 +189,7 @@ class _Scope:
             tuple(draws),
             int(tested.sum()),
             len(set(names)),
-            replace(dice, low=max(dice.low, 0.0), high=min(dice.high, 1.0)),
+            dice,
             tuple(np.nanmean(values, axis=1).tolist()),
             float((values[~np.isnan(values)] < FAILURE).mean()),
             None if np.isnan(errors).all() else float(np.nanmean(errors)),

@@ -311,7 +311,6 @@ class AnnotatePage(QWidget):
         self.session.undo_stack.push(SetEllipse(self.session, frame_id, ellipse, state))
 
     def _annotation_changed(self, frame_id: str) -> None:
-        self.session.unsaved.pop(frame_id, None)
         if self._frame is not None and frame_id == self._frame.id:
             self._refresh()
         else:

@@ -4,13 +4,31 @@ from __future__ import annotations
 
 from PySide6.QtWidgets import QWidget
 
-_WHY_NOT = "why_not"
+_USUAL, _WHY_NOT = "usual_tip", "why_not"
 
 
 def allow(widget: QWidget, why_not: str = "") -> None:
     """Enable a button or a field, or disable it for a reason, which its tooltip then adds."""
-    said = f"\n{why_not}" if why_not else ""
-    usual = widget.toolTip().removesuffix(widget.property(_WHY_NOT) or "")
-    widget.setProperty(_WHY_NOT, said)
-    widget.setToolTip(f"{usual}{said}")
+    usual = usual_tip(widget)
+    widget.setProperty(_USUAL, usual)
+    widget.setProperty(_WHY_NOT, why_not)
+    widget.setToolTip(_with_reason(usual, why_not))
     widget.setEnabled(not why_not)
+
+
+def set_tip(widget: QWidget, tip: str) -> None:
+    """Give a widget another tooltip, to which the reason why it cannot be used is added, if any."""
+    widget.setProperty(_USUAL, tip)
+    widget.setToolTip(_with_reason(tip, widget.property(_WHY_NOT) or ""))
+
+
+def usual_tip(widget: QWidget) -> str:
+    """The tooltip of a widget without the reason why it cannot be used."""
+    usual: str | None = widget.property(_USUAL)
+    shown = None if usual is None else _with_reason(usual, widget.property(_WHY_NOT) or "")
+    # A tooltip that was set in another way meanwhile counts.
+    return usual if usual is not None and widget.toolTip() == shown else widget.toolTip()
+
+
+def _with_reason(usual: str, why_not: str) -> str:
+    return f"{usual}\n{why_not}" if why_not else usual

@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 )
 
 from fetalstudio.ui import theme
+from fetalstudio.ui.common.allowing import set_tip, usual_tip
 from fetalstudio.ui.common.number_fields import DecimalField, WholeField
 from fetalstudio.ui.settings import Settings
 
@@ -235,7 +236,7 @@ def keyed(page: QWidget, button: QPushButton, *keys: str) -> QPushButton:
 
     The keys are appended to its tooltip.
     """
-    tip = button.toolTip()
+    tip = usual_tip(button)
     for key in keys:
         shortcut = QShortcut(QKeySequence(key), page)
         shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
@@ -243,7 +244,7 @@ def keyed(page: QWidget, button: QPushButton, *keys: str) -> QPushButton:
         # A key that is held down acts once, unless the button repeats too.
         shortcut.setAutoRepeat(button.autoRepeat())
         shortcut.activated.connect(button.click)
-    button.setToolTip(theme.tip(tip, ", ".join(keys)))
+    set_tip(button, theme.tip(tip, ", ".join(keys)))
     return button
 
 

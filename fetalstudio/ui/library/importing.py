@@ -221,7 +221,7 @@ class ImportFlow(QObject):
             again = replace(request, options=replace(request.options, keep_labels=labels))
             self._ask_labels(
                 result.doubtful_labels,
-                doubtful_texts(frame.record.labels for frame in plan.frames),
+                doubtful_texts(f.record.labels for f in plan.frames if f.frame_id is not None),
                 lambda: self._import(again, source, replace(plan, doubtful_labels={})),
             )
 

@@ -263,7 +263,7 @@ class LibraryPage(QWidget):
             return
         undecided = of_cohort["none"] + of_cohort["proposed"]
         busy = "Proposals are being made." if self.proposing.busy else ""
-        drawn = "" if undecided else "A person has drawn all ellipses."
+        drawn = "" if undecided else "No frame is left to propose for."
         allow(self.propose_button, busy or drawn)
         done = sum(every.values()) == every["final"]
         allow(self.next_button, "All ellipses are final." if done else "")

@@ -52,6 +52,7 @@ from fetalstudio.ui.train.verdict import VerdictCard, improved, run_text, withou
 _RUN_ROLE = Qt.ItemDataRole.UserRole
 _RUNNING = "A training is running."
 _CLOSED = "No project is open."
+_COUNTING = "The data are being counted."
 
 
 class TrainPage(QWidget):
@@ -192,7 +193,7 @@ class TrainPage(QWidget):
         self._frames_changed()
         self._refresh_runs()
         self._plan = None
-        self.start_button.setEnabled(False)
+        allow(self.start_button, _COUNTING)
         if self.isVisible():  # a plan for very many frames takes seconds; activated() makes it too
             self._refresh_plan()
 
@@ -416,7 +417,7 @@ class TrainPage(QWidget):
         theme.style(self.adopt_button, "primary" if better and model != used else "")
         allow(
             self.roll_back_button,
-            "" if active is not None else "No other model was in use before.",
+            "" if active is not None else "The built-in segmenter is in use.",
         )
         self.in_use.setText(f"In use: {used}.")
 

@@ -318,13 +318,14 @@ class MainWindow(QMainWindow):
 
     def _may_stop(self, running: JobHandle[Any]) -> bool:
         """Whether the running job may be stopped: it stores nothing, or the person agrees."""
-        if running.job.name in (SampleRequest.job.name, PairConventionRequest.job.name):
+        waiting = self.session.engine.waiting
+        passing = running.job.name in (SampleRequest.job.name, PairConventionRequest.job.name)
+        if passing and not waiting:
             return True
         box = QMessageBox(self)
         box.setIcon(QMessageBox.Icon.Question)
         box.setWindowTitle("A job is running")
         box.setText(f"{running.job.title} is still running.")
-        waiting = self.session.engine.waiting
         dropped = f" {counted(waiting, 'waiting job')} will not be done." if waiting else ""
         box.setInformativeText(
             f"If you leave, the job is stopped. What it has saved is kept.{dropped}"

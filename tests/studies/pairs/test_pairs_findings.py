@@ -208,6 +208,14 @@ def test_tables_report_calipers_apart_and_every_arm(tmp_path: Path) -> None:
     assert int(rows["random", "5", PSEUDO, "calipers"]["frames"]) == FRAMES // 2
 
 
+def test_two_draws_have_no_interval(tmp_path: Path) -> None:
+    folder = filled(tmp_path, "paper", 2, gains(0.02))
+    main(["show", str(folder)])
+    rows = list(csv.DictReader((folder / "trial.csv").read_text().splitlines()))
+    assert rows and {(r["low"], r["high"]) for r in rows} == {("", "")}
+    assert " to " not in (folder / "trial.md").read_text().split("###", 1)[1]
+
+
 @pytest.mark.parametrize("design", ["carrier", "confirmation", "paper", "unlabelled"])
 def test_the_figure_is_drawn_from_the_raw_results(tmp_path: Path, design: Design) -> None:
     ways = (AUTO, BOX) if design == "paper" else (AUTO,)

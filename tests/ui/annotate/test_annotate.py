@@ -1195,6 +1195,27 @@ def test_an_ellipse_that_is_stored_after_all_is_no_longer_called_unsaved(
     assert "Not saved" not in page.panel.state.text()
 
 
+def test_an_unsaved_ellipse_stays_when_a_proposal_comes_and_goes_with_undo(
+    page: AnnotatePage, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_args: object, **_kwargs: object) -> None:
+        raise UserError("The disk is full. Make room and try again.")
+
+    frame_id = annotated(page)
+    stored = ellipse_of(project, frame_id)
+    pull(page, Handle.FIRST_END, 6)
+    with monkeypatch.context() as patch:
+        patch.setattr(project.annotations, "add", full)
+        pull(page, Handle.FIRST_END, 12)
+        drawn = shown(page)
+    project.annotations.add(frame_id, HEAD, author="segmenter:compact", state="proposed")
+    page.session.annotation_changed.emit(frame_id)
+    assert page.canvas.ellipse() == drawn and "Not saved" in page.panel.state.text()
+    page.undo_action.trigger()
+    assert page.canvas.ellipse() == stored and not page.session.unsaved
+    assert "Not saved" not in page.panel.state.text()
+
+
 def test_session_is_left_alone_by_looking(page: AnnotatePage, open_session: Session) -> None:
     annotated(page)
     page.canvas.zoom(3)
