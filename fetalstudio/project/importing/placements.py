@@ -113,6 +113,8 @@ class EllipsePlacements:
             self._look(sure[key], None, others[key], progress)
             for key in followed(looked_at, progress, "")
         ]
+        if looks:
+            progress.advance(len(looks), len(looks))
 
         def fits(place: str, seen: Sequence[_Seen]) -> bool:
             there = [self._look(sure[s.key], others[s.key][place], {}, progress) for s in seen]
@@ -354,7 +356,8 @@ def moves_of(
         else:
             continue
         said = f"{_named(frame)} was imported without an ellipse: {why}. Draw it in Annotate."
-        answers, named = (of(frame.key, frame.clip) for of in (choices.answers, choices.named))
+        answers = choices.answers(frame.key, frame.clip)
+        named = choices.named(frame.key, frame.clip)
         found[frame.key] = Move(record, answers, placement, said, named)
     return found
 
@@ -374,9 +377,9 @@ def _annotated_as(
     return _with_annotation_of(frame.record, other.record), f"{name} has none"
 
 
-def _named(frame: PlannedFrame) -> Path:
+def _named(frame: PlannedFrame) -> str:
     """The file of a picture, with its name there if it is one of several."""
-    return frame.path.with_name(frame.key.rpartition("/")[2])
+    return str(frame.path) if frame.record.decode is None else f"{frame.path}#{frame.record.name}"
 
 
 def _with_annotation_of(record: FrameRecord, other: FrameRecord | None) -> FrameRecord:
