@@ -257,23 +257,26 @@ def _show(plan: ImportPlan, options: argparse.Namespace, console: Console) -> No
 
 
 def _questions(plan: ImportPlan) -> list[str]:
-    """What is in doubt, each with the answers that can be given, and how. A doubt about a table is
-    there once."""
-    in_doubt = [(frame, doubt) for frame in plan.frames for doubt in plan.open_doubts(frame)]
-    asked: dict[str, list[str]] = defaultdict(list)
-    for frame, doubt in in_doubt:
-        if doubt.question is Question.AXES:
-            asked[doubt.message].append(frame.key)
-    of_tables = _files_of_tables(asked)
-    texts: dict[str, None] = {}
-    for frame, doubt in in_doubt:
-        answers = "; ".join(f"{answer.value}: {answer.text}" for answer in doubt.answers)
-        files = [frame.clip or frame.key if doubt.question is Question.FRAMES else frame.key]
-        if doubt.question is Question.AXES:
-            files = of_tables[doubt.message]
-        option = " ".join((f"--answer {doubt.question} ANSWER", *map(quoted, files)))
-        texts[f"{doubt.message} Answer with {option}. {answers}."] = None
-    return list(texts)
+    """What is in doubt, each once, with the answers that can be given, and how."""
+    asked: dict[tuple[Question, str], list[str]] = defaultdict(list)
+    answers: dict[tuple[Question, str], dict[str, str]] = defaultdict(dict)
+    for frame in plan.frames:
+        for doubt in plan.open_doubts(frame):
+            about = frame.clip if doubt.question is Question.FRAMES else None
+            asked[doubt.question, doubt.message].append(about or frame.key)
+            answers[doubt.question, doubt.message] |= {a.value: a.text for a in doubt.answers}
+    of_tables = _files_of_tables({m: keys for (q, m), keys in asked.items() if q is Question.AXES})
+    texts = []
+    for (question, message), keys in asked.items():
+        files: Sequence[str] = list(dict.fromkeys(keys))
+        if question is Question.AXES:
+            files = of_tables[message]
+        elif question is Question.PLACE:  # it is about all of the source
+            files = ()
+        option = " ".join((f"--answer {question} ANSWER", *map(quoted, files)))
+        offered = "; ".join(f"{a}: {text}" for a, text in answers[question, message].items())
+        texts.append(f"{message} Answer with {option}. {offered}.")
+    return texts
 
 
 def _files_of_tables(asked: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:

@@ -108,7 +108,8 @@ class Staged:
     def find(self, key: str, redactor: Redactor) -> CleanPicture | None:
         """The picture that was made of a file, if it is still redacted as it was then.
 
-        A damaged picture is removed, and counts as none. May be called on several threads.
+        A damaged picture is removed, and counts as none; so does one that is not written yet. May
+        be called on several threads.
         """
         made = self._made.get(key)
         if made is None or made.rules != redactor.rules(made.layout):
@@ -116,13 +117,16 @@ class Staged:
         if not self._serves(made.layout, redactor):
             return None
         for path in (self._path(made.frame_id), self._pictures.path(made.frame_id)):
+            if not path.exists():
+                continue
             with contextlib.suppress(InputError):
                 pixels = read_image(path)
                 if picture_id(pixels) == made.frame_id:
                     if path.parent == self._folder:
                         self._whole.add(made.frame_id)
                     return CleanPicture(pixels, made.redacted, made.layout, made.text_kept)
-        self._path(made.frame_id).unlink(missing_ok=True)
+            if path.parent == self._folder:
+                path.unlink(missing_ok=True)
         return None
 
     def _serves(self, layout: str | None, redactor: Redactor) -> bool:

@@ -7,14 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK
 from PIL import Image
 
 from fetalstudio.cli.main import main
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.formats.exports import EXPORTS
-from fetalstudio.formats.pictures.picture_files import write_png
+from fetalstudio.formats.pictures.picture_files import read_image, write_png
 from fetalstudio.formats.sources import FORMATS
 from fetalstudio.project.project import Project
+from tests.skulls import skull
 
 
 @pytest.fixture
@@ -262,3 +264,33 @@ def test_the_frames_of_a_video_are_chosen(
     capsys.readouterr()
     assert main(["import", project, str(video.parent), "--every", "0", "--json"]) == 2
     assert "'every 0' is no answer to frames" in capsys.readouterr().err
+
+
+def test_a_dry_run_asks_once_where_all_ellipses_belong(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project, source, size = str(tmp_path / "p"), tmp_path / "clinic", (160, 120)
+    for i in range(4):
+        head = Ellipse(60.0 + 4 * i, 66.0 - 3 * i, 30.0, 21.0, 20.0 + 8 * i)
+        write_png(source / f"{i}_x.png", skull(head, i, size))
+        write_png(source / f"{i}_x_mask.png", head.mask(size)[:, ::-1] * np.uint8(255))
+    assert main(["new", project]) == 0
+    assert main(["import", project, str(source), "--dry-run"]) == 0
+    said = "".join(capsys.readouterr().err.split())
+    assert said.count("Answerwith") == said.count("Answerwith--answerplaceANSWER.proposal:") == 1
+
+
+def test_a_dry_run_asks_once_about_what_several_frames_share(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project, slices = str(tmp_path / "p"), tmp_path / "volume"
+    slices.mkdir()
+    labels = np.stack([read_image(source / "0_x_mask.png")] * 2)
+    pictures = np.stack([read_image(source / f"{i}_x.png") for i in range(2)])
+    for name, stack in (("scan.nrrd", pictures), ("scan_mask.nrrd", labels)):
+        SimpleITK.WriteImage(SimpleITK.GetImageFromArray(stack), str(slices / name))
+    assert main(["new", project]) == 0
+    assert main(["import", project, str(slices), "--dry-run"]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    keys = "'scan.nrrd#scan_0001' 'scan.nrrd#scan_0002'"
+    assert said.count("Answer with") == 1 and f"--answer head ANSWER {keys}. none" in said

@@ -12,14 +12,17 @@ import SimpleITK
 from numpy.typing import NDArray
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.formats.pictures.picture_files import write_png
+from fetalstudio.formats.pictures.picture_files import read_image, write_png
+from fetalstudio.formats.reading import frame_records
 from fetalstudio.formats.reading.doubts import Question
 from fetalstudio.formats.reading.placements import PLACEMENTS
 from fetalstudio.project.importing.choices import NO_CHOICES, Choices
+from fetalstudio.project.importing.options import ImportOptions
 from fetalstudio.project.importing.plan import ImportPlan
 from fetalstudio.project.importing.planner import Planner, plan_import
 from fetalstudio.project.project import Project
 from tests.named import import_named
+from tests.progress import Watched
 from tests.skulls import skull, speckle
 
 SIZE = (240, 180)
@@ -45,6 +48,22 @@ def masks_of(
         write_png(folder / f"frame_{i}.png", skull(head, i, size))
         if marked is not None:
             write_png(folder / f"frame_{i}_mask.png", mask(marked, size))
+    return folder
+
+
+def shifted(folder: Path) -> tuple[list[Ellipse], Path]:
+    """Twelve heads and a folder of frames of them, each of which has the mask of the one before."""
+    heads = [replace(HEADS[i % 6], cx=80.0 + 37 * i % 90) for i in range(12)]
+    return heads, masks_of(folder, [None, *heads[:-1]], heads=heads)
+
+
+def volume(folder: Path, masks: Sequence[Ellipse]) -> Path:
+    """A folder with a file of slices that show the heads, and one with these masks."""
+    folder.mkdir()
+    shown = np.stack([skull(head, i, SIZE) for i, head in enumerate(HEADS)])
+    marked = np.stack([mask(head) for head in masks])
+    for name, stack in (("scan.nrrd", shown), ("scan_mask.nrrd", marked)):
+        SimpleITK.WriteImage(SimpleITK.GetImageFromArray(stack), str(folder / name))
     return folder
 
 
@@ -108,16 +127,160 @@ def test_masks_that_fit_better_otherwise_are_asked_about(
 def test_masks_that_are_numbered_otherwise_are_asked_about(
     project: Project, tmp_path: Path
 ) -> None:
-    heads = [replace(HEADS[i % 6], cx=80.0 + 37 * i % 90) for i in range(12)]
-    source = masks_of(tmp_path / "clinic", [None, *heads[:-1]], heads=heads)
+    heads, source = shifted(tmp_path / "clinic")
     plan = plan_import(project, source)
     (message,) = asked(plan)
     assert "that of the next picture" in message
     assert all(plan.open_doubts(frame) for frame in plan.frames)
-    import_named(project, source, choices=Choices.of([("place", "next", ())]))
+    report = import_named(project, source, choices=Choices.of([("place", "next", ())]))
     found = final(project)
-    # The last one has no next: nothing is taken for it.
     assert on_heads({**found, "frame_12": heads[-1]}, heads) and "frame_12" not in found
+    (said,) = report.problems
+    assert str(source / "frame_12.png") in said and "no picture comes right after it" in said
+
+
+@pytest.mark.parametrize("how", ["left out", "damaged", "of another size"])
+def test_no_frame_gets_the_mask_of_the_picture_after_the_next_one(
+    project: Project, tmp_path: Path, how: str
+) -> None:
+    heads, source = shifted(tmp_path / "clinic")
+    answers: list[tuple[str, str, Sequence[str]]] = [("place", "next", ())]
+    if how == "left out":
+        answers.append(("role", "leave-out", ("frame_5.png",)))
+    elif how == "damaged":
+        (source / "frame_5.png").write_bytes(b"no picture")
+    else:
+        write_png(source / "frame_5.png", speckle(5, (SIZE[0], SIZE[1] + 1)))
+    plan = plan_import(project, source, Choices.of(answers))
+    drawn = {frame.path.stem: frame.ellipse for frame in plan.frames if frame.ellipse}
+    assert drawn.keys() == {f"frame_{i}" for i in (1, 2, 3, 6, 7, 8, 9, 10, 11)}
+    assert on_heads({f"frame_{i}": heads[i - 1] for i in (4, 5, 12)} | drawn, heads)
+    (said,) = next(frame for frame in plan.frames if frame.key == "frame_4.png").notes
+    assert str(source / "frame_4.png") in said and str(source / "frame_5.png") in said
+    assert "Draw it in Annotate" in said
+
+
+def test_pictures_of_a_folder_between_two_do_not_part_them(
+    project: Project, tmp_path: Path
+) -> None:
+    heads, source = shifted(tmp_path / "clinic")
+    write_png(source / "frame_4" / "a.png", speckle(99, SIZE))
+    write_png(source / "frame_4_overlay.png", skull(heads[3], 4, SIZE))
+    plan = plan_import(project, source, Choices.of([("place", "next", ())]))
+    (found,) = (frame.ellipse for frame in plan.frames if frame.key == "frame_4.png")
+    assert found is not None and found.overlap(heads[3]) > 0.99
+
+
+def test_frames_of_a_file_are_beside_each_other_only_if_none_lies_between(
+    project: Project, tmp_path: Path
+) -> None:
+    source = volume(tmp_path / "clinic", HEADS)
+    every = ImportOptions(frames="every 2")
+    choices = Choices.of([("place", "next", ("scan.nrrd#scan_0001",))])
+    first = plan_import(project, source, choices, every).frames[0]
+    assert first.ellipse is None and "scan.nrrd#scan_0001" in first.notes[0]
+    first = plan_import(project, source, choices).frames[0]
+    assert first.ellipse is not None and first.ellipse.overlap(HEADS[1]) > 0.99
+
+
+def test_what_is_asked_of_the_mask_of_the_next_picture_is_asked_of_the_frame_that_gets_it(
+    project: Project, tmp_path: Path
+) -> None:
+    _, source = shifted(tmp_path / "clinic")
+    marked = np.zeros(SIZE[::-1], np.uint8)
+    marked[60:130, 70:150] = 255  # a shape that no ellipse describes
+    write_png(source / "frame_3_mask.png", marked)
+    labels = read_image(source / "frame_7_mask.png") // 255
+    labels[2:32, 200:236] = 2
+    write_png(source / "frame_7_mask.png", labels)
+    moved = ("place", "next", ())
+    planner = Planner(project, source)
+    plan = planner.plan(Choices.of([moved]))
+    found = {f.key: [(d.question, d.message) for d in plan.open_doubts(f)] for f in plan.frames}
+    in_doubt = {key: questions for key, questions in found.items() if questions}
+    assert in_doubt.keys() == {"frame_2.png", "frame_6.png"}
+    ((question, message),) = in_doubt["frame_2.png"]
+    assert question is Question.SHAPE and "frame_3_mask.png" in message
+    ((question, message),) = in_doubt["frame_6.png"]
+    assert question is Question.HEAD and "frame_7_mask.png" in message
+    frames = {frame.key: frame for frame in plan.frames}
+    assert not frames["frame_2.png"].certain and frames["frame_6.png"].ellipse is None
+    answers = [("shape", "final", ("frame_2.png",)), ("head", "1", ("frame_6.png",))]
+    plan = planner.plan(Choices.of([moved, *answers]))
+    frames = {frame.key: frame for frame in plan.frames}
+    assert not any(map(plan.open_doubts, plan.frames))
+    assert frames["frame_2.png"].certain and frames["frame_6.png"].ellipse is not None
+
+
+def test_an_answer_that_now_counts_for_another_mask_is_named(
+    project: Project, tmp_path: Path
+) -> None:
+    _, source = shifted(tmp_path / "clinic")
+    marked = np.zeros(SIZE[::-1], np.uint8)
+    marked[60:130, 70:150] = 255
+    for i in (3, 4):
+        write_png(source / f"frame_{i}_mask.png", marked)
+    answers = [("place", "next", ()), ("shape", "final", ("frame_3.png",))]
+    frames = {f.key: f for f in plan_import(project, source, Choices.of(answers)).frames}
+    assert frames["frame_3.png"].certain and not frames["frame_2.png"].certain
+    (said,) = frames["frame_3.png"].notes
+    assert "frame_3.png" in said and "frame_4_mask.png" in said and "shape" in said
+    assert frames["frame_2.png"].notes == ()
+
+
+def test_an_ellipse_that_cannot_be_moved_is_named(project: Project, tmp_path: Path) -> None:
+    source = masks_of(tmp_path / "clinic", elsewhere("mirrored"))
+    write_png(source / "frame_7.png", speckle(7, SIZE))
+    planner = Planner(project, source)
+    planner.plan()
+    (source / "frame_2_mask.png").unlink()
+    write_png(source / "frame_3_mask.png", speckle(3, SIZE)[:90])
+    answers = [("place", "mirrored", ()), ("place", "transposed", ("frame_1.png",))]
+    named = ("place", "flipped", ("frame_7.png",))
+    plan = planner.plan(Choices.of([*answers, named]))
+    said = {frame.key: frame.notes for frame in plan.frames if frame.ellipse is None}
+    assert said.keys() == {f"frame_{i}.png" for i in (1, 2, 3, 7)}
+    assert all(len(notes) == 1 for notes in said.values())
+    for key, words in {
+        "frame_1.png": "240x180 px and no square",
+        "frame_2.png": "frame_2_mask.png",
+        "frame_3.png": "frame_3_mask.png",
+        "frame_7.png": "no ellipse that could be flipped",
+    }.items():
+        assert words in said[key][0] and str(source) in said[key][0]
+
+
+def test_an_answer_for_one_file_counts_though_nothing_is_asked(
+    project: Project, tmp_path: Path
+) -> None:
+    source = masks_of(tmp_path / "clinic", (*HEADS[:2], elsewhere("mirrored")[2], *HEADS[3:]))
+    choices = Choices.of([("place", "mirrored", ("frame_3.png",)), ("place", "flipped", ())])
+    assert import_named(project, source, choices=choices).problems == ()
+    assert on_heads(final(project))
+    plan = plan_import(project, source, Choices.of([("place", "none", ("frame_3.png",))]))
+    assert [f.key for f in plan.frames if f.ellipse is None] == ["frame_3.png"]
+
+
+def test_an_answer_for_one_file_counts_though_it_is_not_offered(
+    project: Project, tmp_path: Path
+) -> None:
+    wrong = (elsewhere("flipped")[0], *elsewhere("mirrored")[1:])
+    source = masks_of(tmp_path / "clinic", wrong)
+    answers = [("place", "mirrored", ()), ("place", "flipped", ("frame_1.png",))]
+    assert import_named(project, source, choices=Choices.of(answers)).problems == ()
+    assert on_heads(final(project))
+
+
+def test_moved_ellipses_are_found_without_their_pictures_and_followed(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planner = Planner(project, masks_of(tmp_path / "clinic", elsewhere("mirrored")))
+    planner.plan()
+    monkeypatch.delattr(frame_records, "read_image")
+    progress = Watched()
+    plan = planner.plan(Choices.of([("place", "mirrored", ("frame_1.png",))]), progress=progress)
+    assert plan.frames[0].ellipse is not None
+    assert progress.steps[-2:] == [(0, 1), (1, 1)]
 
 
 def test_of_two_folders_none_gets_a_mask_of_the_other(project: Project, tmp_path: Path) -> None:
@@ -238,12 +401,7 @@ def test_one_file_is_answered_otherwise_than_the_rest(project: Project, tmp_path
 
 
 def test_masks_of_a_volume_are_compared_slice_by_slice(project: Project, tmp_path: Path) -> None:
-    source = tmp_path / "clinic"
-    source.mkdir()
-    shown = np.stack([skull(head, i, SIZE) for i, head in enumerate(HEADS)])
-    marked = np.stack([mask(head)[::-1] for head in HEADS])
-    for name, stack in (("scan.nrrd", shown), ("scan_mask.nrrd", marked)):
-        SimpleITK.WriteImage(SimpleITK.GetImageFromArray(stack), str(source / name))
+    source = volume(tmp_path / "clinic", elsewhere("flipped"))
     (message,) = asked(plan_import(project, source))
     assert "flipped top to bottom" in message
     plan = plan_import(project, source, Choices.of([("place", "flipped", ())]))

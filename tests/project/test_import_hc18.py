@@ -58,7 +58,8 @@ def test_what_is_reported(project: Project, hc18: Path) -> None:
     report = import_frames(project, hc18, progress=watched)
     assert (report.cohort, report.frames, report.annotated) == ("clinic", 5, 4)
     assert (report.duplicates, report.problems) == (0, ())
-    assert watched.steps == [(i, 5) for i in range(6)]
+    read, compared = [(i, 5) for i in range(6)], [(i, 4) for i in range(5)]
+    assert watched.steps == [*read, *compared]
     assert [f.subject for f in project.frames.all()] == keys(
         project, "001", "001", "002", "003", "004"
     )

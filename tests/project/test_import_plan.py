@@ -173,7 +173,7 @@ def test_a_pixel_size_without_a_usual_result_is_asked_about(
 @pytest.mark.parametrize(
     ("row", "said", "taken"),
     [
-        ("200,2,150,110,0", "only 51% of the ellipse in the table lies in the frame", True),
+        ("200,2,150,110,0", "only 51 % of the ellipse in the table lies in the frame", True),
         ("200,150,210,180,0", "longer than the frame; its axes may be diameters", True),
         ("0.5,0.5,0.3,0.2,0", "a semi-axis of 0.2 px is shorter than 4 px", False),
         ("380,150,60,50,0", None, True),

@@ -12,13 +12,16 @@ import cv2
 import numpy as np
 import pytest
 
+from fetalstudio.core.errors import InputError
 from fetalstudio.core.progress import Stopped
 from fetalstudio.formats.dicom import file as dicom_file
-from fetalstudio.formats.privacy.redaction import Layout, remember
+from fetalstudio.formats.privacy.redaction import Layout, Redactor, remember
 from fetalstudio.formats.reading import frame_records
+from fetalstudio.formats.reading.frame_reading import FrameContent
 from fetalstudio.project.importing.importers import ImportReport, import_frames
 from fetalstudio.project.importing.planner import Planner, plan_import
 from fetalstudio.project.project import Project
+from fetalstudio.project.store.pixels import picture_id
 from tests.formats.dicom_files import speckle, write
 from tests.progress import Watched
 
@@ -224,3 +227,25 @@ def test_what_the_second_of_two_imports_reads_is_not_offered(
     with project.imports.staging(source), project.imports.staging(source) as second:
         second.expect(3)
         assert not list((project.path / "frames").glob(".staging-*/journal"))
+
+
+def test_a_picture_that_is_being_written_is_not_removed_as_a_damaged_one(
+    source: Path, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels, redactor, key = screen(1)[0], Redactor(), "0" * 32
+    content = FrameContent(pixels, None, ())
+    with project.imports.staging(source) as staging:
+        staging.note(key, picture_id(pixels), content, redactor.rules(None))
+
+        def not_there(path: Path) -> None:
+            """The writer puts the picture into its place just afterwards."""
+            staging.put(pixels)
+            staging.settle()
+            raise InputError(f"{path} is missing.")
+
+        with monkeypatch.context() as patch:
+            patch.setattr("fetalstudio.project.staging.read_image", not_there)
+            assert staging.find(key, redactor) is None
+        staging.put(pixels)
+        staging.settle()
+        assert staging.find(key, redactor) is not None

@@ -67,8 +67,8 @@ def tables_apart(
     read: Collection[Path],
 ) -> tuple[str, ...]:
     """A message for each table among the ``files`` below the source, given with how many folders
-    down they lie, that names frames but lies too deep beside none of them, or beside masks. Those
-    that are ``read`` are no such tables."""
+    down they lie, that names frames but lies more than one folder down without frames beside it, or
+    among masks. Those that are ``read`` are no such tables."""
     names = names_in(record.path for record in records)
     inhabited = {record.path.parent for record in records}
     apart = (

@@ -16,7 +16,7 @@ from fetalstudio.core.errors import InputError
 from fetalstudio.core.names import checked_key
 from fetalstudio.core.words import counted
 from fetalstudio.formats.pictures.marked_regions import MASK_VALUE
-from fetalstudio.formats.reading.placements import NEIGHBOURS, NEXT, PLACEMENTS
+from fetalstudio.formats.reading.placements import ADJACENT, NEXT, PLACEMENTS, place_text
 from fetalstudio.formats.tables.table_meanings import AS_READ, MEANINGS, Meaning
 
 
@@ -38,7 +38,7 @@ class Question(StrEnum):
     PLACE = "place"
     """Whether its ellipse lies on the head: :data:`PROPOSAL`, :data:`FINAL`, none, or where it
     belongs, one of :data:`~fetalstudio.formats.reading.placements.PLACEMENTS` or of
-    :data:`~fetalstudio.formats.reading.placements.NEIGHBOURS`."""
+    :data:`~fetalstudio.formats.reading.placements.ADJACENT`."""
     CALIBRATION = "calibration"
     """Its pixel size: :data:`KEEP`, :data:`FROM_HC`, none, ``stated-N`` for the Nth of those that
     its header states, or a number of mm."""
@@ -99,7 +99,7 @@ _ACCEPTED: Mapping[Question, tuple[re.Pattern[str], str]] = {
         f"{PROPOSAL}, {NONE}, {AS_READ}, half, double or another that is offered",
     ),
     Question.PLACE: (
-        re.compile("|".join((PROPOSAL, FINAL, *PLACEMENTS, *NEIGHBOURS, NONE))),
+        re.compile("|".join((PROPOSAL, FINAL, *PLACEMENTS, *ADJACENT, NONE))),
         f"{PROPOSAL}, {FINAL}, {NONE}, mirrored, {NEXT} or another that is offered",
     ),
     Question.CALIBRATION: (
@@ -225,15 +225,14 @@ def axes_doubt(message: str, cure: str, likely: Sequence[str]) -> Doubt:
 def place_doubt(message: str, likely: str | None) -> Doubt:
     """The doubt whether the ellipses of a source lie on the heads. They may belong where this key
     of :data:`~fetalstudio.formats.reading.placements.PLACEMENTS` or of
-    :data:`~fetalstudio.formats.reading.placements.NEIGHBOURS` says; without one, nobody knows."""
+    :data:`~fetalstudio.formats.reading.placements.ADJACENT` says; without one, nobody knows."""
     offered: tuple[Answer, ...] = ()
     cure = (
         "Correct the masks or the table and import again. If the ellipses are right, say so in the "
         f"window or by the option --answer place {FINAL}."
     )
     if likely is not None:
-        text = f"It has to be {PLACEMENTS[likely].text}" if likely in PLACEMENTS else ""
-        offered = (Answer(likely, text or f"It is {NEIGHBOURS[likely]}"),)
+        offered = (place_answer(likely),)
         cure = (
             "Check one, and import again with the answer, in the window or by the option --answer "
             f"place {likely}, or {FINAL} if the ellipses are right."
@@ -249,6 +248,11 @@ def place_doubt(message: str, likely: str | None) -> Doubt:
             Answer(NONE, "Take no ellipse"),
         ),
     )
+
+
+def place_answer(place: str) -> Answer:
+    """The answer that an ellipse belongs in this place, a key as for :func:`place_doubt`."""
+    return Answer(place, f"It has to be {place_text(place)}")
 
 
 def annotation_doubt(message: str, cure: str, frame: Path, pictures: tuple[Path, ...]) -> Doubt:

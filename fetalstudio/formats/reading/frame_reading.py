@@ -45,6 +45,7 @@ from fetalstudio.formats.reading.doubts import (
 )
 from fetalstudio.formats.reading.frame_records import FrameRecord
 from fetalstudio.formats.reading.outline_pictures import ShownEllipse
+from fetalstudio.formats.reading.placements import Placement
 from fetalstudio.formats.reading.repeated_pictures import may_be_reencoded, shows_again
 from fetalstudio.formats.reading.shown_ellipses import (
     SeveralStructuresInFileError,
@@ -90,11 +91,29 @@ class FrameContent:
     """Whether text was found in it that nobody has decided on, and is kept."""
     synthetic: SyntheticNote | None = None
     """How the picture was made, where it is synthetic. The ellipse is then this one's."""
+    ellipse_problems: tuple[str, ...] = ()
+    """Those of the problems that :attr:`FoundEllipse.problems` has."""
 
     @property
     def size(self) -> Size:
         """(width, height) in px."""
         return self.pixels.shape[1], self.pixels.shape[0]
+
+
+@dataclass(frozen=True, slots=True)
+class FoundEllipse:
+    """What the files of a :class:`FrameRecord` say of the ellipse in a picture and its pixel size.
+
+    The fields are as those of :class:`FrameContent`.
+    """
+
+    ellipse: Ellipse | None
+    problems: tuple[str, ...]
+    """A message for each thing that is wrong with the ellipse."""
+    doubts: tuple[Doubt, ...]
+    calibration: Calibration | None
+    certain: bool = True
+    mask_values: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,22 +170,35 @@ def read_content(
             f"{record.place} holds {pages} pages, of which the first alone was imported. Export "
             "each page as a file of its own to import them all.",
         )
-    doubts = record.doubts
-    content = FrameContent(
+    found = read_ellipse(record, size, answers)
+    return FrameContent(
         clean.pixels,
-        None,
-        (),
-        doubts,
-        record.calibration,
+        found.ellipse,
+        problems + found.problems,
+        found.doubts,
+        found.calibration,
+        found.certain,
+        found.mask_values,
         redacted=clean.redacted,
         layout=clean.layout,
         text_kept=clean.text_kept,
+        ellipse_problems=found.problems,
     )
-    mm = stated_mm(answers)
-    if mm is not None:
-        content = replace(content, calibration=_by_hand(record, mm))
-    shown, path, notes, errors = ellipse_of(record, size, answers)
-    problems += notes
+
+
+def read_ellipse(
+    record: FrameRecord,
+    size: Size,
+    answers: Answers = NO_ANSWERS,
+    placement: Placement | None = None,
+) -> FoundEllipse:
+    """Find the ellipse in a picture of this size (width, height), in px, without the picture, and
+    compare it with the pixel size. With a ``placement``, it belongs where that says.
+
+    Raises :class:`InputError`, naming the file and the cure, for a pixel size that cannot be used.
+    """
+    doubts, mm = record.doubts, stated_mm(answers)
+    shown, path, problems, errors = ellipse_of(record, size, answers)
     for error in errors if shown is None else ():
         if isinstance(error, SeveralStructuresInFileError):
             doubts += (head_doubt(str(error), error.values),)
@@ -174,15 +206,24 @@ def read_content(
             problems += (f"{error} Its frame was imported without an ellipse.",)
     if shown is not None and Question.HEAD in answers:
         doubts += settled_doubts(record, answers)
+    if shown is not None and placement is not None:
+        there = placement.of(shown.ellipse, size)
+        shown = None if there is None else replace(shown, ellipse=there)
+        if there is None:
+            problems += (
+                f"{record.place} is {size[0]}x{size[1]} px and no square, so that its ellipse "
+                f"cannot be {placement.text}. It was imported without an ellipse. Draw it in "
+                "Annotate, or give another answer.",
+            )
+    calibration = record.calibration if mm is None else _by_hand(record, mm)
     if record.stated and mm is None:
         head = None if shown is None else shown.ellipse
         calibration, unclear = _of_stated(record, head, answers)
-        content = replace(content, calibration=calibration)
         doubts += () if unclear is None else (unclear,)
-    content = replace(content, problems=problems, doubts=doubts)
+    found = FoundEllipse(None, problems, doubts, calibration)
     if shown is not None:
-        content = _judged(record, content, shown, path, answers)
-    return content if mm is not None else _with_usual_size(record, content, answers)
+        found = _judged(record, found, shown, path, answers)
+    return found if mm is not None else _with_usual_size(record, found, size, answers)
 
 
 def read_shown(record: FrameRecord, redactor: Redactor = DEFAULT_REDACTOR) -> NDArray[np.uint8]:
@@ -218,22 +259,22 @@ def _redaction(
 
 
 def _judged(
-    record: FrameRecord, content: FrameContent, shown: ShownEllipse, path: Path, answers: Answers
-) -> FrameContent:
-    """The content with the ellipse that the file at ``path`` shows, and the doubts about it."""
-    doubts, certain, calibration = content.doubts, True, content.calibration
+    record: FrameRecord, found: FoundEllipse, shown: ShownEllipse, path: Path, answers: Answers
+) -> FoundEllipse:
+    """What was found with the ellipse that the file at ``path`` shows, and the doubts about it."""
+    doubts, certain, calibration = found.doubts, True, found.calibration
     if shown.of_table:
         for doubt in record.doubts:
             if doubt.question is Question.AXES:
                 held = doubt.holds(answers).value
                 if held == NONE:
-                    return content
+                    return found
                 certain = held != PROPOSAL
     if shown.doubt:
         doubt = shape_doubt(f"{path}: {shown.doubt}.")
         doubts, held = (*doubts, doubt), doubt.holds(answers).value
         if held == NONE:
-            return replace(content, doubts=doubts)
+            return replace(found, doubts=doubts)
         certain = certain and held == FINAL
     disagreement = _disagreement(record, shown.ellipse)
     if disagreement is not None:
@@ -244,7 +285,7 @@ def _judged(
         elif held == NONE:
             calibration = None
     return replace(
-        content,
+        found,
         ellipse=shown.ellipse,
         doubts=doubts,
         calibration=calibration,
@@ -253,24 +294,26 @@ def _judged(
     )
 
 
-def _with_usual_size(record: FrameRecord, content: FrameContent, answers: Answers) -> FrameContent:
-    """The content without a pixel size of a table with which nothing has its usual size: it may be
-    in another unit. An ellipse of the table may be what is wrong; it becomes a proposal."""
-    calibration = content.calibration
+def _with_usual_size(
+    record: FrameRecord, found: FoundEllipse, size: Size, answers: Answers
+) -> FoundEllipse:
+    """What was found without a pixel size of a table with which nothing has its usual size: it may
+    be in another unit. An ellipse of the table may be what is wrong; it becomes a proposal."""
+    calibration = found.calibration
     if calibration is None or calibration.source != "table":
-        return content
-    unusual = _unusual(calibration, content.size, content.ellipse)
+        return found
+    unusual = _unusual(calibration, size, found.ellipse)
     if unusual is None:
-        return content
+        return found
     doubt = size_doubt(
         f"{record.place}: with the table's pixel size of {calibration.mm_per_px:.4g} mm, {unusual}."
     )
-    others = tuple(d for d in content.doubts if d.question is not Question.CALIBRATION)
-    content = replace(content, doubts=(*others, doubt))
+    others = tuple(d for d in found.doubts if d.question is not Question.CALIBRATION)
+    found = replace(found, doubts=(*others, doubt))
     if doubt.holds(answers).value == KEEP:
-        return content
-    certain = content.certain and record.ellipse is None
-    return replace(content, calibration=None, certain=certain)
+        return found
+    certain = found.certain and record.ellipse is None
+    return replace(found, calibration=None, certain=certain)
 
 
 def _unusual(calibration: Calibration, size: Size, head: Ellipse | None) -> str | None:

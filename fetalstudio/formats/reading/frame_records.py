@@ -100,6 +100,8 @@ class FrameRecord:
     """The frames of the path, where it holds several; :meth:`frames` makes a record of each."""
     from_video: str | None = None
     """What the video is called that it is a frame of, where that is known."""
+    number: int | None = None
+    """Which frame of that video it is, from 1 on."""
     mask: Callable[[], Samples | None] | None = None
     """Gives the samples of the annotation where its path is no picture file, or has several; None
     where nothing is marked. Raises :class:`InputError`."""
@@ -182,9 +184,10 @@ class FrameRecord:
                 mask=None if video.mask is None else partial(video.mask, index),
                 video=None,
                 from_video=self.name,
-                problems=record.problems if number == 0 else (),
+                number=index + 1,
+                problems=record.problems if place == 0 else (),
             )
-            for number, index in enumerate(chosen_frames(choice or video.usual, video.count))
+            for place, index in enumerate(chosen_frames(choice or video.usual, video.count))
         )
 
     @property

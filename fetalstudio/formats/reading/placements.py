@@ -52,8 +52,14 @@ PLACEMENTS: Mapping[str, Placement] = {
 """By the answers."""
 
 NEXT, PREVIOUS = "next", "previous"
-NEIGHBOURS: Mapping[str, str] = {
+ADJACENT: Mapping[str, str] = {
     NEXT: "that of the next picture",
     PREVIOUS: "that of the picture before it",
 }
 """What a person reads where the ellipses of a source are numbered otherwise than its pictures."""
+
+
+def place_text(place: str) -> str:
+    """What a person reads of an ellipse that belongs there, by a key of :data:`PLACEMENTS` or of
+    :data:`ADJACENT`: ``mirrored left to right``, ``that of the next picture``."""
+    return ADJACENT[place] if place in ADJACENT else PLACEMENTS[place].text

@@ -57,6 +57,8 @@ class PlannedFrame:
     """Also those that the choices answer."""
     notes: tuple[str, ...] = ()
     """A message for each thing that cannot be used or looks wrong, with its cure."""
+    ellipse_notes: tuple[str, ...] = ()
+    """Those of the notes that are about what the files show of its ellipse."""
     held: Frame | None = None
     """The frame of the project that has the same picture."""
     twin: str | None = None

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.progress import NO_PROGRESS, Progress
 from fetalstudio.formats.privacy.redaction import Redactor, remembered
 from fetalstudio.formats.privacy.screen_samples import ScreenSample, ScreenSamples
 from fetalstudio.formats.reading.doubts import MIDDLE, SHARPEST, Answers, Question
+from fetalstudio.formats.reading.frame_reading import FoundEllipse
 from fetalstudio.formats.reading.frame_records import FrameRecord
 from fetalstudio.formats.reading.table_ellipses import with_axes_doubts
 from fetalstudio.formats.sources import read_source
@@ -22,16 +23,18 @@ from fetalstudio.project.importing.deidentifying import doubtful_labels, stored_
 from fetalstudio.project.importing.options import USUAL, ImportOptions
 from fetalstudio.project.importing.placements import (
     EllipsePlacements,
-    moved_from,
+    Move,
+    moved,
+    moves_of,
+    pictures_beside,
     placed,
-    with_outline,
 )
 from fetalstudio.project.importing.plan import ImportPlan, PlannedFrame
-from fetalstudio.project.importing.reading import Wanted, planned_frame, read_ahead
+from fetalstudio.project.importing.reading import Wanted, found_ahead, planned_frame, read_ahead
 from fetalstudio.project.importing.roles import PlannedFile, Role, other_files
 from fetalstudio.project.patients import Keys
 from fetalstudio.project.project import DATABASE, Project
-from fetalstudio.project.staging import Staged, Staging
+from fetalstudio.project.staging import Staging
 
 Sharpest = Callable[[FrameRecord, Redactor], int | None]
 """Gives the number, from 0, of the frame of a clip that shows a head best; None where none does.
@@ -106,9 +109,9 @@ class Planner:
         self._read: dict[str, tuple[Answers | None, FrameRecord, PlannedFrame]] = {}
         """By key: under which answers each picture was read (None where it is left out by choice),
         and as what."""
-        self._moved: dict[str, tuple[Ellipse, Answers | None, PlannedFrame]] = {}
-        """By key: with which other ellipse, that a person chose, and under which answers a picture
-        was read, and as what."""
+        self._moved: dict[str, tuple[Move, str | None, FoundEllipse]] = {}
+        """By key: where a person said that the ellipse of which picture belongs, and what was found
+        there."""
 
     def plan(
         self,
@@ -135,7 +138,7 @@ class Planner:
         for key, record in records.items():
             clip = chosen[key][1]
             left_out = choices.leave_out(key, clip) or key == clip
-            answers = None if left_out else choices.answers(key, clip)
+            answers = None if left_out else _of_reading(choices.answers(key, clip))
             if (
                 key not in self._read
                 or self._read[key][:2] != (answers, record)
@@ -150,6 +153,7 @@ class Planner:
             wanted = todo[key]
             planned = planned_frame(key, wanted, read, self._redactor, staging)
             self._read[key] = wanted.answers, wanted.record, planned
+        progress.advance(len(todo), len(todo))
         frames: list[PlannedFrame] = []
         known: dict[str, PlannedFrame] = {}
         keys: Keys | None = None
@@ -173,8 +177,8 @@ class Planner:
                 first_one = first if first is not planned else None
                 planned = compared(planned, held, first_one, key_of)
             frames.append(planned)
-        frames = self._placed(with_single_structures(frames, choices), choices, staged, progress)
-        progress.advance(len(todo), len(todo))  # the last check: what follows is short
+        frames = self._placed(with_single_structures(frames, choices), choices, progress)
+        progress.check()  # for the last time: what follows is short
         files = [file for file in self._files if file.path not in drawn]
         files += [PlannedFile(path, Role.ANNOTATION) for path in drawn]
         real = [frame for frame in frames if frame.frame_id and frame.synthetic is None]
@@ -207,33 +211,30 @@ class Planner:
         )
 
     def _placed(
-        self,
-        frames: Sequence[PlannedFrame],
-        choices: Choices,
-        staged: Staged | None,
-        progress: Progress,
+        self, frames: Sequence[PlannedFrame], choices: Choices, progress: Progress
     ) -> list[PlannedFrame]:
         """The frames with what is in doubt about where their ellipses lie, and with those that a
         person says belong elsewhere, which are judged again there. Raises :class:`Stopped` if asked
         to."""
+        beside = pictures_beside(frames)
         whole = self._found.whole_heads
-        doubts = self._placements.doubts(frames, progress) if whole else {}
-        moved = moved_from(frames, doubts, choices)
-        todo: dict[str, Wanted] = {}
-        for frame in (frame for frame in frames if frame.key in moved):
-            ellipse, answers = moved[frame.key].ellipse, choices.answers(frame.key, frame.clip)
-            if self._moved.get(frame.key, ())[:2] != (ellipse, answers):
-                record = with_outline(frame.record, ellipse, answers)
-                todo[frame.key] = Wanted(record, answers, self._inside(frame.record))
-        for key, read in read_ahead(todo, self._redactor, staged):
-            progress.check()
-            again = planned_frame(key, todo[key], read, self._redactor, None)
-            self._moved[key] = moved[key].ellipse, todo[key].answers, again
-        there = {
-            key: replace(self._moved[key][2], certain=self._moved[key][2].certain and move.certain)
-            for key, move in moved.items()
-        }
-        return [placed(frame, doubts, choices, there.get(frame.key)) for frame in frames]
+        doubts = self._placements.doubts(frames, beside, progress) if whole else {}
+        moves = moves_of(frames, beside, doubts, choices)
+        planned = {frame.key: frame for frame in frames}
+        todo: dict[str, Callable[[], FoundEllipse]] = {}
+        for key, move in moves.items():
+            size = planned[key].size
+            if size is not None and self._moved.get(key, ())[:2] != (move, planned[key].frame_id):
+                todo[key] = partial(move.find, size)
+        for number, (key, found) in enumerate(found_ahead(todo)):
+            progress.advance(number, len(todo))
+            self._moved[key] = moves[key], planned[key].frame_id, found()
+        if todo:
+            progress.advance(len(todo), len(todo))
+        there = [moved(planned[key], move, self._moved[key][2]) for key, move in moves.items()]
+        compared = with_single_structures((*frames, *there), choices)[len(frames) :]
+        planned |= {frame.key: frame for frame in compared}
+        return [placed(frame, doubts, choices) for frame in planned.values()]
 
     def _taken_names(self, cohort: str, real: Sequence[PlannedFrame]) -> tuple[str, ...]:
         """Names of new frames that others of the cohort have."""
@@ -333,6 +334,11 @@ class Planner:
                 record = replace(record, annotation=path, doubts=doubts, ellipse=None, outline=None)
             records[key] = record
         return records, set(given.values())
+
+
+def _of_reading(answers: Answers) -> Answers:
+    """Those that count when a picture is read: where its ellipse belongs is decided afterwards."""
+    return {question: a for question, a in answers.items() if question is not Question.PLACE}
 
 
 def _numbered(file: str, frame: FrameRecord) -> str:

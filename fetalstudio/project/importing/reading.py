@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
 
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.names import visible_key
@@ -17,6 +19,8 @@ from fetalstudio.formats.reading.frame_records import FrameRecord
 from fetalstudio.project.importing.plan import PlannedFrame
 from fetalstudio.project.staging import Staged, Staging
 from fetalstudio.project.store.pixels import picture_id
+
+Found = TypeVar("Found")
 
 _MOST_READERS = 4
 """Threads that decode frames; each may hold one of the largest size."""
@@ -47,17 +51,26 @@ class Read:
 def read_ahead(
     todo: Mapping[str, Wanted], redactor: Redactor, staged: Staged | None
 ) -> Iterator[tuple[str, Callable[[], Read]]]:
-    """By key, what waits for a picture, or raises what reading it raised.
+    """As :func:`found_ahead`, the pictures. What is ``staged`` already is neither decoded nor
+    redacted again."""
+    return found_ahead(
+        {key: partial(_read, wanted, redactor, staged) for key, wanted in todo.items()}
+    )
 
-    A few are read at a time, each in a thread: the decoders let others run meanwhile. What is
-    ``staged`` already is neither decoded nor redacted again.
+
+def found_ahead(
+    todo: Mapping[str, Callable[[], Found]],
+) -> Iterator[tuple[str, Callable[[], Found]]]:
+    """By key, what waits for that which is found in files, or raises what looking for it raised.
+
+    A few are read at a time, each in a thread: the decoders let others run meanwhile.
     """
     workers = min(os.cpu_count() or 1, _MOST_READERS)
     with ThreadPoolExecutor(workers, "reader") as pool:
-        ahead = deque[tuple[str, Future[Read]]]()
+        ahead = deque[tuple[str, Future[Found]]]()
         try:
-            for key, wanted in todo.items():
-                ahead.append((key, pool.submit(_read, wanted, redactor, staged)))
+            for key, find in todo.items():
+                ahead.append((key, pool.submit(find)))
                 if len(ahead) > workers:
                     done, future = ahead.popleft()
                     yield done, future.result
@@ -110,6 +123,7 @@ def planned_frame(
         calibration=content.calibration,
         doubts=content.doubts,
         notes=content.problems,
+        ellipse_notes=content.ellipse_problems,
         mask_values=content.mask_values,
         synthetic=content.synthetic,
         redacted=content.redacted,
