@@ -30,6 +30,7 @@ from fetalstudio.project.store.records import Frame
 from fetalstudio.resources import samples_dir, user_data_dir, wide_samples_dir
 from fetalstudio.ui.job_runner import Engine, JobHandle
 from fetalstudio.ui.settings import Settings
+from fetalstudio.ui.unsaved import UnsavedEllipses
 from fetalstudio.ui.waiting import Task, wait_for
 from fetalstudio.ui.worklist import in_order
 
@@ -103,9 +104,7 @@ class Session(QObject):
         self.spreads: dict[tuple[str, Ellipse], Spread] = {}
         """How uncertain the sizes of ellipses are, by frame id and ellipse, of those that were
         moved onto the skull since the program was started."""
-        self.unsaved: dict[str, Ellipse | None] = {}
-        """The ellipses that could not be stored, as on a full disk, by frame id. They are shown on
-        their frames until they are stored."""
+        self.unsaved = UnsavedEllipses()
         self.undo_stack = QUndoStack(self)
         self._undo_index = 0
         self.undo_stack.indexChanged.connect(self._history_moved)
@@ -151,13 +150,15 @@ class Session(QObject):
         held = self.project
         if held and not held.displaced and path.exists() and path.samefile(held.path):
             return
-        self._check_saved()
+        if held:
+            self.unsaved.check_none()
         self._take(Project.open(path))
 
     def new_project(self, path: Path) -> None:
         """Make an empty project at ``path`` and open it. Raises :class:`UserError`, also while
         ellipses are not saved."""
-        self._check_saved()
+        if self.project is not None:
+            self.unsaved.check_none()
         self._take(Project.create(path))
 
     def put_back(self, path: Path, backup: Backup) -> None:
@@ -172,31 +173,10 @@ class Session(QObject):
             self.close_project()
             self.project_changed.emit()
             restore(path, backup)
-            self._pass_on_unsaved(path)
+            self.unsaved.pass_on(path, self.author)
         else:
             restore(path, backup)
         self.open_project(path)
-
-    def _pass_on_unsaved(self, path: Path) -> None:
-        """Store the ellipses that could not be stored as drafts in the project at ``path``, which
-        may lack frames of them. Raises :class:`UserError`."""
-        if not self.unsaved:
-            return
-        with Project.open(path) as project:
-            there = {frame.id for frame in project.frames.all()}
-            for frame_id in self.unsaved.keys() & there:
-                ellipse = self.unsaved[frame_id]
-                project.annotations.add(frame_id, ellipse, author=self.author, state="draft")
-        self.unsaved.clear()
-
-    def _check_saved(self) -> None:
-        """Raise :class:`UserError` while ellipses are not saved, which would be lost."""
-        if self.unsaved:
-            raise UserError(
-                f"{counted(len(self.unsaved), 'ellipse')} could not be saved. Make room on the "
-                "disk and confirm them in Annotate, or save a copy of the project on another disk "
-                "(File menu)."
-            )
 
     def check_idle(self) -> None:
         """Raise :class:`UserError` while a job runs."""
@@ -214,7 +194,8 @@ class Session(QObject):
         self.undo_stack.clear()
         left = {frame.id for frame in self.open.frames.all()}
         self.spreads = {key: spread for key, spread in self.spreads.items() if key[0] in left}
-        self.unsaved = {key: ellipse for key, ellipse in self.unsaved.items() if key in left}
+        for frame_id in self.unsaved.keys() - left:
+            del self.unsaved[frame_id]
         self.select_another(order)
         self.frames_changed.emit()
         self.pairs_changed.emit()
@@ -304,7 +285,7 @@ class Session(QObject):
         Raises :class:`UserError` where it cannot be written.
         """
         missing = self.open.save_copy(path)
-        self._pass_on_unsaved(path)
+        self.unsaved.pass_on(path, self.author)
         self.open_project(path)
         if missing:
             self.message.emit(

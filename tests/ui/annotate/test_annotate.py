@@ -8,6 +8,7 @@ import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from fetalstudio.engine.jobs.snap.request import SnapRequest, SnapResult
 from fetalstudio.engine.process.client import EngineClient
 from fetalstudio.engine.process.events import Cancelled, Event, Failed, Finished
 from fetalstudio.project.project import Project
+from fetalstudio.project.store.backups import Backup
 from fetalstudio.project.store.database import Database
 from fetalstudio.project.store.records import Annotation
 from fetalstudio.ui import theme
@@ -1214,6 +1216,22 @@ def test_an_unsaved_ellipse_stays_when_a_proposal_comes_and_goes_with_undo(
     page.undo_action.trigger()
     assert page.canvas.ellipse() == stored and not page.session.unsaved
     assert "Not saved" not in page.panel.state.text()
+
+
+def test_a_backup_that_cannot_be_put_back_leaves_the_unsaved_ellipse(
+    page: AnnotatePage, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def damaged(*_args: object) -> None:
+        raise UserError("The backup is damaged.")
+
+    session, frame_id, path = page.session, annotated(page), project.path
+    session.unsaved[frame_id] = HEAD
+    monkeypatch.setattr("fetalstudio.ui.session.restore", damaged)
+    with pytest.raises(UserError, match="damaged"):
+        session.put_back(path, Backup(path / "backup.db", datetime.now(UTC)))
+    session.open_project(path)
+    session.select_frame(frame_id)
+    assert shown(page) == HEAD and "Not saved" in page.panel.state.text()
 
 
 def test_session_is_left_alone_by_looking(page: AnnotatePage, open_session: Session) -> None:
