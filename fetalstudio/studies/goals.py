@@ -46,11 +46,12 @@ from fetalstudio.formats.model_card import fingerprint
 from fetalstudio.project.project import Project
 from fetalstudio.segmentation.outline import SecondLook
 from fetalstudio.segmentation.segmenter import Segmenter
-from fetalstudio.studies import realism
 from fetalstudio.studies.calibration import Level, at_level, figures_with_error, level_of
 from fetalstudio.studies.kept import kept
 from fetalstudio.studies.pairs.drawing import AFRICA, HC18, SPAIN, of_cohort
-from fetalstudio.studies.two_samples import Kind
+from fetalstudio.studies.realism.measures import measured
+from fetalstudio.studies.realism.pictures import Pictures, pictures_of
+from fetalstudio.studies.realism.two_samples import Kind
 from fetalstudio.synthesis.conditions import STYLES
 from fetalstudio.synthesis.synthesizer import Synthesizer
 
@@ -251,7 +252,7 @@ def _with_error(
     return found
 
 
-def of_fidelity(pictures: realism.Pictures) -> Figures:
+def of_fidelity(pictures: Pictures) -> Figures:
     """The figures of :data:`FIDELITY`: the Dice between the ellipses that were asked for and those
     that the judge finds in the pictures, as in ``studies.fidelity``."""
     judge = load_segmenter(judge_model())
@@ -341,12 +342,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parts = bundled_parts(hc18)
         validation, test = (of_part(hc18, parts, part) for part in ("validation", "test"))
         held, folder = [*validation, *test], options.cache / synthesizer.hash[:12]
-        pictures = realism.pictures_of(synthesizer, held, folder)
-    tested = realism.Pictures(pictures.items[-len(test) :], pictures.made[-len(test) :])
+        pictures = pictures_of(synthesizer, held, folder)
+    tested = Pictures(pictures.items[-len(test) :], pictures.made[-len(test) :])
     faithful = kept(options.cache / f"fidelity-{judged}.json", lambda: of_fidelity(tested))
     told: Mapping[str, Any] = {}
     if options.tests:
-        told = realism.measured(pictures, model, folder, tests=options.tests)
+        told = measured(pictures, model, folder, tests=options.tests)
     apart = {
         kind: {**told[f"told_apart_{kind}"][kind], **_counts(_subjects(held))}
         for kind in options.tests

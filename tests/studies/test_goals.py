@@ -21,7 +21,7 @@ from fetalstudio.segmentation.outline import SecondLook
 from fetalstudio.segmentation.segmenter import Segmenter
 from fetalstudio.studies import goals
 from fetalstudio.studies.goals import PROPOSALS, TIMES, Goal, of_fidelity, proposals, table
-from fetalstudio.studies.realism import Pictures
+from fetalstudio.studies.realism.pictures import Pictures
 
 FIGURE = {"mean": 0.981, "ci95": [0.979, 0.983], "n": 153, "subjects": 127}
 

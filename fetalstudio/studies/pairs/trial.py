@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.learning import Watch
 from fetalstudio.segmentation.compact import CompactConfig
 from fetalstudio.segmentation.segmenter import Segmenter
+from fetalstudio.studies.log import say
 from fetalstudio.studies.pairs.plan import FULL, SHAPES, Run
 from fetalstudio.studies.pairs.results import AUTO, Result, Results, Settings
 from fetalstudio.studies.pairs.segmenters import SMALL, Recipe, tested, trained
@@ -142,8 +142,3 @@ class Trial:
 
     def _state(self, run: Run) -> Path:
         return self.folder / "states" / run.key
-
-
-def say(text: str) -> None:
-    """Print a line of progress."""
-    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)

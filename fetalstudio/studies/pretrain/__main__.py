@@ -40,9 +40,9 @@ import torch
 
 from fetalstudio.engine.cohort_split import bundled_parts, labelled_frames, of_part, without_judges
 from fetalstudio.project.project import Project
+from fetalstudio.studies.log import say
 from fetalstudio.studies.pretrain import detail, outline, segmenter, synthesizer
 from fetalstudio.studies.pretrain.learnt_from import drawn
-from fetalstudio.studies.pretrain.log import say
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

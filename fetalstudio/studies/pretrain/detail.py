@@ -17,8 +17,8 @@ from fetalstudio.core.sector import tissue_mask
 from fetalstudio.formats.files import write_bytes
 from fetalstudio.learning import Watch, pick_device, until_stopped
 from fetalstudio.studies.fidelity import fidelity
+from fetalstudio.studies.log import Log, say
 from fetalstudio.studies.pretrain.learnt_from import training_data
-from fetalstudio.studies.pretrain.log import Log, say
 from fetalstudio.synthesis.detail import Detail, DetailNet
 from fetalstudio.synthesis.detail_training import (
     SIZES,

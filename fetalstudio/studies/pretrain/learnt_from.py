@@ -13,7 +13,7 @@ from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.engine.cohort_split import labelled, some_of
 from fetalstudio.project.project import Project
 from fetalstudio.simulation import VERSION, simulated_frames
-from fetalstudio.studies.pretrain.log import say
+from fetalstudio.studies.log import say
 
 _SIMULATION_SEED = 0
 _SIMULATED_SIZE = (480, 324)

@@ -23,12 +23,12 @@ from fetalstudio.project.project import Project
 from fetalstudio.segmentation.outline import SecondLook, outline_card
 from fetalstudio.segmentation.outline_training import OutlineSettings, pretrain_outline
 from fetalstudio.segmentation.segmenter import Segmenter
+from fetalstudio.studies.log import Log, say
 from fetalstudio.studies.pretrain.learnt_from import (
     real_and_pairs,
     simulated_frames_of,
     training_data,
 )
-from fetalstudio.studies.pretrain.log import Log, say
 from fetalstudio.studies.pretrain.measures import by_trimester, gain_of
 from fetalstudio.studies.pretrain.segmenter import VIEWS
 

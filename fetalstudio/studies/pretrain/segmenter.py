@@ -31,12 +31,12 @@ from fetalstudio.studies.calibration import (
     figures_with_error,
     shares_of,
 )
+from fetalstudio.studies.log import Log, say
 from fetalstudio.studies.pretrain.learnt_from import (
     real_and_pairs,
     simulated_frames_of,
     training_data,
 )
-from fetalstudio.studies.pretrain.log import Log, say
 from fetalstudio.studies.pretrain.measures import figures_of
 from fetalstudio.studies.reliability import estimates, reliability
 

@@ -17,8 +17,8 @@ from fetalstudio.formats.model_card import (
 )
 from fetalstudio.learning import Watch, pick_device, until_stopped
 from fetalstudio.studies.fidelity import fidelity
+from fetalstudio.studies.log import Log, say
 from fetalstudio.studies.pretrain.learnt_from import simulated_frames_of, training_data
-from fetalstudio.studies.pretrain.log import Log, say
 from fetalstudio.synthesis.synthesizer import Synthesizer
 from fetalstudio.synthesis.training import TrainSettings, fit_lift, train
 

@@ -21,10 +21,9 @@ from fetalstudio.engine.jobs.experiment.request import (
 from fetalstudio.engine.models.loading import find_model
 from fetalstudio.formats.model_card import ModelCard
 from fetalstudio.formats.pictures.picture_files import read_image
-from fetalstudio.formats.tables.ellipse_table import read_ellipses
 from fetalstudio.project.project import Project
-from fetalstudio.studies import study
-from fetalstudio.studies.study_figure import figure, long_table, markdown, points_of
+from fetalstudio.studies.few_shot.__main__ import main
+from fetalstudio.studies.few_shot.figure import figure, long_table, markdown, points_of
 from fetalstudio.synthesis.pipeline import CompactPipeline, build_scheduler, build_unet
 from fetalstudio.synthesis.synthesizer import Synthesizer
 
@@ -53,8 +52,8 @@ def run(project: Project, synthesizer: Path, out: Path, *more: str) -> None:
     segmenter = find_model("segmenter", "judge").folder
     models = ["--segmenter", str(segmenter), "--synthesizer", str(synthesizer)]
     small = ["--real", "2", "--seeds", "1", "--epochs", "1", "--pairs", "2", "--test", "2"]
-    few = ["--adapt-steps", "1", "--filter", "none", "--threads", str(torch.get_num_threads())]
-    study.main([str(project.path), str(out), *models, *small, *few, *more])
+    few = ["--adapt-steps", "1", "--threads", str(torch.get_num_threads())]
+    main([str(project.path), str(out), *models, *small, *few, *more])
 
 
 def rows(out: Path) -> list[dict[str, object]]:
@@ -63,18 +62,24 @@ def rows(out: Path) -> list[dict[str, object]]:
 
 @pytest.mark.slow
 def test_a_study_goes_on_where_it_was_cut_short(
-    sample_project: Project, tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    sample_project: Project,
+    tiny: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # The tiny synthesizer draws no skull by which pairs could be kept.
+    monkeypatch.setattr("fetalstudio.studies.pairs.making.edge_score", lambda *_: 1.0)
     out = tmp_path / "out"
     run(sample_project, tiny, out)
     first = rows(out)
     assert [r["mix"] for r in first] == [BEFORE, *MIXES]
     assert {r["real"] for r in first[1:]} == {2}
     assert len({r["steps"] for r in first if r["mix"] in (SYNTHETIC, "real_steps")}) == 1
-    assert "of 2 held-out subjects" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "of 2 held-out subjects" in said.out and "N=2 seed 0: 2 pairs" in said.err
     assert read_image(out / "study.png").size > 0
-    made = read_ellipses(out / "pairs" / "2-0" / "pairs.csv").ellipses
-    assert len(made) == 2 and not list(out.rglob("*.pt"))
+    assert list((out / "pairs" / "2-0").glob("*.png")) and not list(out.rglob("*.pt"))
     parts = bundled_parts(labelled_frames(sample_project))
     test = json.loads((out / "settings.json").read_text())["test"]
     assert {parts[sample_project.frames.get(i).subject] for i in test} == {"test"}
@@ -82,11 +87,11 @@ def test_a_study_goes_on_where_it_was_cut_short(
     # Killed in the middle of a line, and asked for another seed.
     lines = (out / "results.jsonl").read_text().splitlines()
     (out / "results.jsonl").write_text("\n".join([*lines[:-1], lines[-1][:40]]))
-    stamp = (out / "pairs" / "2-0" / "pairs.csv").stat().st_mtime_ns
+    stamp = (out / "pairs" / "2-0" / "made.jsonl").stat().st_mtime_ns
     run(sample_project, tiny, out)
     again = rows(out)
     assert again[:-1] == first[:-1] and again[-1]["dice"] == first[-1]["dice"]
-    assert (out / "pairs" / "2-0" / "pairs.csv").stat().st_mtime_ns == stamp
+    assert (out / "pairs" / "2-0" / "made.jsonl").stat().st_mtime_ns == stamp
 
 
 def test_other_settings_are_another_study(

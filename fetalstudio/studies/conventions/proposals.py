@@ -2,7 +2,7 @@
 
 fetalstudio evaluate PROJECT --cohort NAME --csv scores.csv
 fetalstudio evaluate PROJECT --cohort NAME --snap --csv snapped.csv
-python -m fetalstudio.studies.convention scores.csv [--snapped snapped.csv]
+python -m fetalstudio.studies.conventions.proposals scores.csv [--snapped snapped.csv]
 """
 
 from __future__ import annotations

@@ -1,39 +1,18 @@
-r"""Measures how far synthetic frames can be told from real ones.
-
-    python -m fetalstudio.studies.realism PROJECT MODEL --cache DIR --out realism.json
-
-One frame is made for each real one that the bundled models never learnt from (``--part held``), on
-its sector and for its ellipse, with its position as the seed. Then the two sets are compared:
-
-- by a small network that learns to tell them apart, from 96 px patches, from the 16 patches of a
-  frame, and from whole heads at 96 px (see ``two_samples``);
-- by spectra, radial and along and across the beams, and by speckle statistics at three depths;
-- by the distance of their features in the segmenter's encoder;
-- by copies: the most similar training frame, and what is shared with the frame's lender.
-
-Two halves of the real frames, by subject, are compared in the same way (``real``): what a
-measurement gives where there is nothing to tell. Pictures and finished parts are kept in
-``--cache`` (a folder for each model's weights), so a study that is interrupted goes on. ``--card``
-also writes the figures into the model's card.
-"""
+"""What real frames and their pictures are compared by: a network, texture, features and copies."""
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.metrics import Interval
 from fetalstudio.core.probe import Probe
 from fetalstudio.core.screening import REAL_SHARE
@@ -42,27 +21,20 @@ from fetalstudio.core.similarity import Neighbours, real_share
 from fetalstudio.core.speckle import EDGES, Speckle, speckle_of
 from fetalstudio.core.spectrum import tissue_power
 from fetalstudio.core.statistics import mean_interval
-from fetalstudio.engine.cohort_split import bundled_parts, labelled_frames, of_part
 from fetalstudio.engine.models.loading import BUILT_IN, find_model, load_segmenter
-from fetalstudio.engine.pictures import montage
-from fetalstudio.formats.files import write_bytes
-from fetalstudio.formats.model_card import ModelCard
 from fetalstudio.formats.neighbours import read_neighbours
-from fetalstudio.formats.pictures.picture_files import read_image, write_png
 from fetalstudio.learning import pick_device
-from fetalstudio.project.project import Project
 from fetalstudio.segmentation.segmenter import Segmenter
 from fetalstudio.studies.kept import kept
-from fetalstudio.studies.two_samples import (
+from fetalstudio.studies.log import say
+from fetalstudio.studies.realism.pictures import Pictures
+from fetalstudio.studies.realism.two_samples import (
     Kind,
-    Shown,
     TestSettings,
     folds_of,
     told_apart,
     two_sample_scores,
 )
-from fetalstudio.synthesis.scene import Scene
-from fetalstudio.synthesis.synthesizer import Synthesizer
 
 PROTOCOL = (
     "one synthetic frame for each real frame, on its sector and for its ellipse, with its position "
@@ -72,40 +44,8 @@ PROTOCOL = (
 DEPTHS = ("near", "middle", "far")
 """Thirds of the scanned depth."""
 _FIGURES = ("axial", "lateral", "skewness", "kurtosis", "snr")
-_CROP = (240, 162)
-"""(width, height) in px of what a sheet shows enlarged."""
 _SPLITS = 10
 """Divisions of the real frames into halves, of which distances are averaged."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pictures:
-    """Real frames, each with the frame that was made for it."""
-
-    items: Sequence[LabelledFrame]
-    """With their pixels loaded."""
-    made: Sequence[NDArray[np.uint8]]
-
-    def shown(self) -> tuple[list[Shown], list[Shown]]:
-        """The real and the made frames, for a two-sample test."""
-        real = [Shown(item.image, item.ellipse, item.subject, _group(item)) for item in self.items]
-        return real, [replace(s, image=m) for s, m in zip(real, self.made, strict=True)]
-
-
-def pictures_of(
-    synthesizer: Synthesizer, items: Sequence[LabelledFrame], cache: Path, *, batch: int = 4
-) -> Pictures:
-    """The frames with their pictures. Those that ``cache`` holds are read, the others added."""
-    items = [item.loaded() for item in items]
-    paths = [cache / f"{seed:04d}_{item.id[:12]}.png" for seed, item in enumerate(items)]
-    missing = [i for i, path in enumerate(paths) if not path.exists()]
-    for start in range(0, len(missing), batch):
-        chosen = missing[start : start + batch]
-        scenes = [Scene(x.ellipse, x.size, x.style, x.image) for x in (items[i] for i in chosen)]
-        for i, image in zip(chosen, synthesizer.generate(scenes, chosen), strict=True):
-            write_png(paths[i], image)
-        _say(f"{start + len(chosen)} of {len(missing)} pictures")
-    return Pictures(items, [read_image(path) for path in paths])
 
 
 def classifier_tests(
@@ -289,87 +229,8 @@ def measured(
     for part, measure in parts.items():
         folder = cache.parent if part.startswith("real_") else cache
         figures[part] = kept(folder / f"{part}_{name}_{len(items)}_{settings.steps}.json", measure)
-        _say(f"{part}: {json.dumps(figures[part])}")
+        say(f"{part}: {json.dumps(figures[part])}")
     return figures
-
-
-def sheet(pictures: Pictures, group: str, count: int = 4) -> NDArray[np.uint8]:
-    """An RGB sheet with a row for each of the first frames of a group, none of them picked.
-
-    A row shows the real frame and its picture, and of both what lies around the upper edge of the
-    skull, 240 x 162 px, with each px drawn as four.
-    """
-    cells = []
-    chosen = [i for i, item in enumerate(pictures.items) if _group(item) == group][:count]
-    for i in chosen:
-        item, made = pictures.items[i], pictures.made[i]
-        x0, y0, x1, _ = item.ellipse.box()
-        left = int(np.clip((x0 + x1) / 2 - _CROP[0] / 2, 0, max(item.size[0] - _CROP[0], 0)))
-        top = int(np.clip(y0 - _CROP[1] / 3, 0, max(item.size[1] - _CROP[1], 0)))
-        at = np.s_[top : top + _CROP[1], left : left + _CROP[0]]
-        near = [np.kron(image[at], np.ones((2, 2), np.uint8)) for image in (item.image, made)]
-        cells += [item.image, made, *near]
-    return montage(cells, columns=4, cell=(2 * _CROP[0], 2 * _CROP[1]))
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Entry point; see the module's docstring."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("project", type=Path, metavar="PROJECT")
-    parser.add_argument("model", type=Path, metavar="MODEL", help="its folder")
-    parser.add_argument(
-        "--cache", type=Path, required=True, metavar="DIR", help="one of its own for each PROJECT"
-    )
-    parser.add_argument(
-        "--part", choices=["held", "all"], default="held", help="all: frames of other hospitals"
-    )
-    parser.add_argument("--tests", nargs="*", choices=get_args(Kind), default=get_args(Kind))
-    parser.add_argument(
-        "--steps", type=int, default=TestSettings().steps, help="of a network; the protocol has 800"
-    )
-    parser.add_argument("--threads", type=int)
-    parser.add_argument("--out", type=Path, metavar="FILE")
-    parser.add_argument(
-        "--sheets", type=Path, metavar="DIR", help="write sheets of pictures by group instead"
-    )
-    parser.add_argument("--card", action="store_true", help="write the figures into MODEL's card")
-    options = parser.parse_args(arguments)
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    synthesizer = Synthesizer.load(options.model)
-    with Project.open(options.project) as project:
-        items = labelled_frames(project)
-        if options.part == "held":
-            parts = bundled_parts(items)
-            items = [*of_part(items, parts, "validation"), *of_part(items, parts, "test")]
-        cache = options.cache / synthesizer.hash[:12]
-        pictures = pictures_of(synthesizer, items, cache)
-    if options.sheets is not None:
-        for group in sorted({_group(item) for item in items}):
-            image = sheet(pictures, group)[..., ::-1]
-            jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 85])[1]
-            write_bytes(options.sheets / f"{group}.jpg", jpeg.tobytes())
-        return
-    figures = measured(
-        pictures,
-        options.model,
-        cache,
-        tests=options.tests,
-        settings=TestSettings(steps=options.steps),
-        name=options.part,
-    )
-    text = json.dumps(figures, indent=2)
-    if options.out is not None:
-        write_bytes(options.out, text.encode())
-    if options.card:
-        card = ModelCard.read(options.model)
-        replace(card, metrics={**card.metrics, "realism": figures}).write(options.model)
-    print(text)
-
-
-def _group(item: LabelledFrame) -> str:
-    """The trimester, or the cohort where it is not known."""
-    return item.cohort if item.style == "any" else item.style
 
 
 def _probe_of(image: NDArray[np.uint8]) -> Probe:
@@ -401,11 +262,3 @@ def _feature(segmenter: Segmenter, image: NDArray[np.uint8]) -> NDArray[np.float
 
 def _interval(value: Interval) -> dict[str, Any]:
     return {"mean": value.mean, "ci95": [value.low, value.high], "n": value.n}
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
-if __name__ == "__main__":
-    main()

@@ -14,16 +14,16 @@ from fetalstudio.engine.cohort_split import labelled_frames
 from fetalstudio.engine.models.loading import find_model, load_segmenter
 from fetalstudio.formats.pictures.picture_files import read_image
 from fetalstudio.project.project import Project
-from fetalstudio.studies.realism import (
-    Pictures,
+from fetalstudio.studies.realism.__main__ import main
+from fetalstudio.studies.realism.measures import (
     classifier_tests,
     copies,
     features,
     kernel_distance,
-    main,
     texture,
 )
-from fetalstudio.studies.two_samples import (
+from fetalstudio.studies.realism.pictures import Pictures
+from fetalstudio.studies.realism.two_samples import (
     Shown,
     TestSettings,
     auroc,
@@ -105,7 +105,7 @@ def test_the_command_keeps_pictures_and_goes_on(
 ) -> None:
     model, cache = find_model("synthesizer", "compact").folder, tmp_path / "cache"
     monkeypatch.setattr(
-        "fetalstudio.studies.realism.labelled_frames", lambda p: labelled_frames(p)[:3]
+        "fetalstudio.studies.realism.__main__.labelled_frames", lambda p: labelled_frames(p)[:3]
     )
     command = [str(sample_project.path), str(model), "--cache", str(cache), "--part", "all"]
     command += ["--tests", "--out", str(tmp_path / "out.json")]

@@ -1,10 +1,10 @@
 r"""What a fine-tuning loses or gains by pairs that follow a cohort's convention, and by pairs that
 do not, for docs/evidence/convention.md.
 
-    python -m fetalstudio.studies.pair_tuning PROJECT OUT --cohort Spain
-    python -m fetalstudio.studies.pair_tuning PROJECT OUT --cohort HC18 --part test --frames 45 \
-        --grown 4
-    python -m fetalstudio.studies.pair_tuning show OUT
+    python -m fetalstudio.studies.conventions.fine_tuning PROJECT OUT --cohort Spain
+    python -m fetalstudio.studies.conventions.fine_tuning PROJECT OUT --cohort HC18 --part test \
+        --frames 45 --grown 4
+    python -m fetalstudio.studies.conventions.fine_tuning show OUT
 
 The frames are divided into folds by subject. For each fold, the built-in segmenter is fine-tuned on
 ``--learn`` frames of other subjects: on these alone, varied for as many steps as the others take,
@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -56,10 +55,11 @@ from fetalstudio.formats.model_card import fingerprint
 from fetalstudio.project.project import Project
 from fetalstudio.segmentation.embeddings import EmbeddingCache
 from fetalstudio.segmentation.segmenter import Segmenter
-from fetalstudio.studies.pair_convention import grown
+from fetalstudio.studies.conventions.pairs import grown
+from fetalstudio.studies.kept import same_study
+from fetalstudio.studies.log import say
 from fetalstudio.studies.pairs.drawing import one_of_each
 from fetalstudio.studies.pairs.making import PairSettings, pairs_in
-from fetalstudio.studies.study import same_study
 from fetalstudio.synthesis.synthesizer import Synthesizer
 
 AS_IT_IS, CONVENTION, REAL, PLAIN, FOLLOWED = "as-it-is", "convention", "real", "plain", "followed"
@@ -175,7 +175,7 @@ class Study:
                     mean = np.mean([figure.dice for figure in figures.values()])
                     seconds = time.monotonic() - started
                     text = f"fold {fold}, {ARMS[arm]}: Dice {mean:.4f}, {seconds:.0f} s"
-                    print(text, file=sys.stderr, flush=True)
+                    say(text)
 
     def _figures(
         self,

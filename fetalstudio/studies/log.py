@@ -1,4 +1,4 @@
-"""What a training says on its way."""
+"""What a study says on its way."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 
 
 def say(text: str) -> None:
-    """To stderr, at once."""
-    print(text, file=sys.stderr, flush=True)
+    """Print a line with the time to stderr, at once."""
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
 class Log:

@@ -1,7 +1,7 @@
 r"""Where the judge finds the skull in pairs that follow a cohort's convention, and in pairs that do
 not, for docs/evidence/convention.md.
 
-    python -m fetalstudio.studies.pair_convention PROJECT [--part validation] [--grown 0 2 4]
+    python -m fetalstudio.studies.conventions.pairs PROJECT [--part validation] [--grown 0 2 4]
 
 For each frame, the convention is measured on the frames of all other subjects (at most 30), and
 one pair is made for its ellipse, with the frame's sector. ``--grown`` draws the ellipses so many

@@ -10,7 +10,14 @@ import pytest
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.engine.jobs.evaluate.request import FrameScore
 from fetalstudio.engine.jobs.evaluate.score_table import write_scores
-from fetalstudio.studies.convention import following, gain, main, plain, read_drawn, recovered
+from fetalstudio.studies.conventions.proposals import (
+    following,
+    gain,
+    main,
+    plain,
+    read_drawn,
+    recovered,
+)
 
 
 def test_ellipses_that_were_grown_are_recovered_and_followed(tmp_path: Path) -> None:

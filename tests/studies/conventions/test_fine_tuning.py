@@ -14,8 +14,8 @@ from fetalstudio.core.errors import InputError
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.engine.evidence import read_evidence
 from fetalstudio.simulation import simulated_frames
-from fetalstudio.studies import pair_tuning
-from fetalstudio.studies.pair_tuning import (
+from fetalstudio.studies.conventions import fine_tuning
+from fetalstudio.studies.conventions.fine_tuning import (
     ARMS,
     AS_IT_IS,
     CONVENTION,
@@ -91,7 +91,7 @@ def test_the_report_compares_on_the_left_out_frames(
 ) -> None:
     out = written(tmp_path / "whole")
     file = tmp_path / "evidence" / "tuning.json"
-    pair_tuning.main(["show", str(out), "--evidence", str(file)])
+    fine_tuning.main(["show", str(out), "--evidence", str(file)])
     text = capsys.readouterr().out
     assert "24 frames of 24 subjects, 3 of 3 folds" in text
     primary = next(row for row in text.splitlines() if row.startswith(f"| {ARMS[FOLLOWED]}, minus"))
@@ -111,11 +111,11 @@ def test_what_is_not_complete_is_interim_and_what_is_small_claims_nothing(tmp_pa
     settings = json.loads((started / "settings.json").read_text())
     text = report(Results(started), settings)
     assert "16 frames of 16 subjects, 2 of 3 folds" in text and "too few" in text
-    found = pair_tuning.evidence_of(Results(started), settings)
+    found = fine_tuning.evidence_of(Results(started), settings)
     assert all(finding.interim and finding.answer is None for finding in found)
     small = written(tmp_path / "small", subjects=15)
     settings = json.loads((small / "settings.json").read_text())
-    found = pair_tuning.evidence_of(Results(small), settings)
+    found = fine_tuning.evidence_of(Results(small), settings)
     assert {finding.answer for finding in found} == {"too_few"}
     assert report(Results(tmp_path), settings) == "No fold is complete yet.\n"
 

@@ -1,6 +1,6 @@
 r"""Measures what synthetic pairs add to a number of real frames, as in the paper's figure.
 
-    python -m fetalstudio.studies.study PROJECT OUT --segmenter MODEL --synthesizer MODEL \
+    python -m fetalstudio.studies.few_shot PROJECT OUT --segmenter MODEL --synthesizer MODEL \
         --real 5 10 20 50 100 300 --seeds 2
 
 MODEL is a folder. For every number of real frames and every seed, the frames are drawn from the
@@ -19,12 +19,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -46,8 +44,11 @@ from fetalstudio.formats.model_card import fingerprint
 from fetalstudio.project.project import Project
 from fetalstudio.segmentation.embeddings import EmbeddingCache
 from fetalstudio.segmentation.segmenter import Segmenter
-from fetalstudio.studies.study_figure import Point, figure, long_table, markdown, points_of
-from fetalstudio.studies.study_pairs import FILTERS, PairSettings, pairs_for
+from fetalstudio.studies.adapting import adapted
+from fetalstudio.studies.few_shot.figure import Point, figure, long_table, markdown, points_of
+from fetalstudio.studies.kept import same_study
+from fetalstudio.studies.log import say
+from fetalstudio.studies.pairs.making import PairSettings, pairs_in
 from fetalstudio.synthesis.synthesizer import Synthesizer
 
 
@@ -128,14 +129,35 @@ class Study:
         order = np.random.default_rng(seed).permutation(len(self.pool))
         frames = [self.pool[i].loaded() for i in order[:real]]
         started = time.monotonic()
-        folder = self.out / "pairs" / f"{real}-{seed}"
-        pairs = pairs_for(self.synthesizer, frames, folder, self.settings.pairs, seed)
+        pairs = self._pairs(real, seed, frames)
         seconds = time.monotonic() - started
-        _say(f"N={real} seed {seed}: {len(pairs)} pairs, {seconds:.0f} s")
+        say(f"N={real} seed {seed}: {len(pairs)} pairs, {seconds:.0f} s")
         spare = [self.pool[i] for i in order[real : real + len(pairs)]]
         more = [frame.loaded() for frame in spare]
         for mix in mixes:
             self._train(real, seed, mix, examples_of(mix, frames, pairs, more), len(pairs))
+
+    def _pairs(self, real: int, seed: int, frames: Sequence[LabelledFrame]) -> list[LabelledFrame]:
+        """The pairs of a synthesizer that is adapted to these frames alone."""
+        folder, given = self.out / "pairs" / f"{real}-{seed}", self.settings.pairs
+
+        def load() -> Synthesizer:
+            if not given.adapt_steps:
+                return self.synthesizer
+            return adapted(
+                self.synthesizer,
+                frames,
+                folder / "adapting.pt",
+                steps=given.adapt_steps,
+                batch=given.adapt_batch,
+                learning_rate=given.adapt_rate,
+                seed=seed,
+            )
+
+        pairs = pairs_in(folder, frames, given, seed, load)
+        assert pairs is not None  # nothing stops them
+        (folder / "adapting.pt").unlink(missing_ok=True)
+        return pairs
 
     def _train(
         self, real: int, seed: int, mix: str, examples: Sequence[LabelledFrame], pairs: int
@@ -153,7 +175,7 @@ class Study:
         steps = steps_in(mix, real, pairs, epochs=given.epochs, batch=given.batch)
         seconds = time.monotonic() - started
         self.results.add(real, Trained(mix, seed, scores, steps, seconds))
-        _say(f"N={real} seed {seed} {mix}: Dice {np.mean(scores):.4f}, {seconds:.0f} s")
+        say(f"N={real} seed {seed} {mix}: Dice {np.mean(scores):.4f}, {seconds:.0f} s")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -191,7 +213,7 @@ def _open(project: Project, options: argparse.Namespace) -> Study:
         options.batch,
         options.learning_rate,
         options.lora,
-        PairSettings(options.pairs, options.adapt_steps, options.adapt_rate, options.filter),
+        PairSettings(options.pairs, adapt_steps=options.adapt_steps, adapt_rate=options.adapt_rate),
         tuple(item.id for item in test),
     )
     same_study(options.out / "settings.json", asdict(settings))
@@ -205,18 +227,6 @@ def _open(project: Project, options: argparse.Namespace) -> Study:
         Results(options.out / "results.jsonl"),
         EmbeddingCache(options.out / "embeddings"),
     )
-
-
-def same_study(path: Path, settings: Mapping[str, Any]) -> None:
-    """Write the settings, or raise :class:`InputError` if the folder has different ones."""
-    wanted = json.loads(json.dumps(settings))
-    if path.exists() and (found := json.loads(path.read_text())) != wanted:
-        names = ", ".join(k for k in wanted if found.get(k) != wanted[k])
-        raise InputError(
-            f"{path.parent} holds a study with other settings ({names}), whose results cannot be "
-            "combined with these. Give the same options, or choose another folder."
-        )
-    write_bytes(path, json.dumps(wanted, indent=2).encode())
 
 
 def _write(
@@ -254,14 +264,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--adapt-steps", type=int, default=50)
     parser.add_argument("--adapt-rate", type=float, default=3e-4)
-    parser.add_argument("--filter", choices=FILTERS, default="edge")
     parser.add_argument("--test", type=int, default=200, help="test frames, at most")
     parser.add_argument("--threads", type=int, help="CPU threads; default all")
     return parser
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
