@@ -263,8 +263,11 @@ def report(results: Results, settings: Mapping[str, Any]) -> str:
 
 def evidence_of(results: Results, settings: Mapping[str, Any]) -> list[Finding]:
     """What pairs that follow the convention add to real frames, and what the convention alone is
-    worth, for the program's advice. Each frame is tested once, which is too few for a claim about
-    trainings."""
+    worth, for the program's advice.
+
+    The cohort should be new to the segmenter, which counts as one that learnt heads elsewhere. Each
+    frame is tested once, which is too few for a claim about trainings.
+    """
     folds = _complete(results)
     if not folds:
         return []
