@@ -52,7 +52,7 @@ def test_the_spectrum_comes_near_that_of_the_reference(sigma: float, size: tuple
     picture = np.asarray(cv2.resize(real(), size, interpolation=cv2.INTER_LINEAR), np.uint8)
     before = off_by(picture, reference)
     after = off_by(with_grain_of(reference, picture, 0), reference)
-    assert before > 0.5 and after < 0.25
+    assert before > 0.5 and after < 0.1  # after one round up to 0.19
 
 
 def test_speckle_lies_across_the_beams_as_in_the_reference() -> None:
