@@ -95,9 +95,9 @@ def options(parser: argparse.ArgumentParser) -> None:
     which.add_argument(
         "--frames",
         metavar="CHOICE",
-        help=f"which frames of a file with several: {', '.join(CLIP_CHOICES)} (as the segmenter "
-        "sees it) or numbers such as 1,5,9-12 (default: all; of a DICOM clip the middle one, with "
-        "a warning)",
+        help=f"which frames of a file with several: {', '.join(CLIP_CHOICES)}, or numbers such as "
+        "1,5,9-12; the segmenter finds the sharpest (default: all; of a DICOM clip the middle one, "
+        "with a warning)",
     )
     which.add_argument(
         "--every", type=int, metavar="N", help="every Nth frame of a file with several"
