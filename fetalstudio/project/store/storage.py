@@ -20,7 +20,7 @@ from fetalstudio.core.errors import UserError
 from fetalstudio.project.store.backups import put_back
 from fetalstudio.project.store.database import Database
 from fetalstudio.project.store.pixels import Pictures, Pixels
-from fetalstudio.project.store.rows import DAMAGE
+from fetalstudio.project.store.rows import DAMAGE, ellipse_names
 
 Record = TypeVar("Record")
 
@@ -275,8 +275,7 @@ def _plain(value: object) -> object:
 
 def ellipse_columns(ellipse: Ellipse | None, prefix: str = "") -> dict[str, float | None]:
     """The five columns of an ellipse, all NULL where there is none."""
-    names = ("cx", "cy", "a", "b", "angle_deg")
     return {
         f"{prefix}{name}": None if ellipse is None else float(getattr(ellipse, name))
-        for name in names
+        for name in ellipse_names()
     }
