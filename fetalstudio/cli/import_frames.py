@@ -16,7 +16,7 @@ from rich.text import Text
 from fetalstudio.cli.console import Console
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.progress import Stopped
-from fetalstudio.core.words import counted, quoted
+from fetalstudio.core.words import counted, counted_are, quoted
 from fetalstudio.engine.jobs.import_frames.request import ImportRequest
 from fetalstudio.engine.jobs.plan_import.request import PlanRequest
 from fetalstudio.formats.privacy.redaction import POLICIES
@@ -216,7 +216,7 @@ def _import(request: ImportRequest, console: Console) -> None:
 def _left(in_doubt: int) -> str:
     if not in_doubt:
         return ""
-    what = f"{counted(in_doubt, 'picture')} {'is' if in_doubt == 1 else 'are'} in doubt"
+    what = f"{counted_are(in_doubt, 'picture')} in doubt"
     return f" {what}, of which the safe part was imported. List the questions with --dry-run."
 
 
