@@ -130,6 +130,8 @@ def run(request: AdaptRequest, report: Report, cancelled: CancelCheck) -> AdaptR
 
 
 class _Adapting:
+    """One adaptation: what it has measured, recorded and saved so far."""
+
     def __init__(
         self,
         project: Project,

@@ -176,6 +176,8 @@ def _more(data: TrainingData, seed: int) -> Sequence[LabelledFrame]:
 
 
 class _Experiment:
+    """One experiment: the trainings that are done, and those that are missing."""
+
     def __init__(
         self,
         project: Project,

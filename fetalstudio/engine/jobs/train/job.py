@@ -185,6 +185,9 @@ def choose_data(project: Project, request: TrainRequest) -> TrainingData:
 
 
 class _Training:
+    """One training: what it has measured, recorded and saved so far. It is the ``Progress`` of its
+    fine-tuning."""
+
     def __init__(
         self,
         project: Project,
