@@ -274,11 +274,12 @@ def _calibrations(
         wanted = from_number(frames, number)
     for note in wanted.notes:
         console.warn(note)
-    if wanted.replaced and not options.replace:
+    replaced = len(wanted.replaced)
+    if replaced and not options.replace:
         raise InputError(
-            f"{counted(len(wanted.replaced), 'frame')} of {len(frames)} have another calibration "
-            f"({wanted.sources()}). Nothing was changed. Repeat the command with --replace to "
-            "replace it, or choose other frames."
+            f"{replaced} of {counted(len(frames), 'frame')} {'has' if replaced == 1 else 'have'} "
+            f"another calibration ({wanted.sources()}). Nothing was changed. Repeat the command "
+            "with --replace to replace it, or choose other frames."
         )
     return wanted.chosen(replace=True)
 

@@ -81,7 +81,7 @@ class ForgettingPlan:
             )
         if self.outside:
             said.append(
-                "Also in these folders, from which they are only deleted if you say so: "
+                "They are also in these folders, from which they are deleted only if you say so: "
                 f"{listed([str(path) for path in self.outside], _NAMED)}."
             )
         if self.moved:
