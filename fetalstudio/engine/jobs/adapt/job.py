@@ -1,4 +1,4 @@
-"""Job ``adapt``: fit the synthesizer to a handful of a project's own frames."""
+"""Job ``adapt``: adapt the synthesizer to a handful of a project's own frames."""
 
 from __future__ import annotations
 
