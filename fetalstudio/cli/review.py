@@ -16,7 +16,8 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Accepts the pending pairs that pass and rejects the others. Without a threshold, the "
         "usual ones apply (Dice 0.95, HC within 0.05, edge 0.5). With any threshold, only those "
-        "that you give apply. A copy of a training frame never passes."
+        "that you give apply. A copy of a training frame never passes, nor does a pair whose "
+        "ellipse was found in the synthesizer's own outline with a certainty below 0.5."
     )
     parser.add_argument("--accept-above", type=float, metavar="DICE", help="lowest Dice, 0 to 1")
     parser.add_argument(
