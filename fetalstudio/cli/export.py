@@ -48,8 +48,8 @@ def run(options: argparse.Namespace, console: Console) -> None:
     )
     if result.copies_left_out:
         console.warn(
-            f"Left out {result.copies_left_out} accepted pairs that are copies of training frames; "
-            "--include-copies writes them too."
+            f"Left out {counted(result.copies_left_out, 'accepted pair')} as copies of training "
+            "frames; --include-copies writes them too."
         )
     if result.real_pixels_left_out:
         console.warn(

@@ -6,6 +6,7 @@ import contextlib
 import gc
 import json
 import logging
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -241,6 +242,18 @@ def without_collections() -> Iterator[None]:
         if enabled:
             gc.freeze()
             gc.enable()
+
+
+def remove_folder(folder: Path) -> None:
+    """Delete a folder and all in it, if it is there. Raises :class:`UserError` that names it."""
+    try:
+        if folder.exists():
+            shutil.rmtree(folder)
+    except OSError as error:
+        raise UserError(
+            f"{folder} could not be deleted: {error.strerror or error}. Close the programs that "
+            "use it and try again."
+        ) from error
 
 
 def _shown(row: sqlite3.Row, column: str) -> str:

@@ -21,6 +21,7 @@ from fetalstudio.core.words import counted, counted_are
 from fetalstudio.engine.cohort_conventions import apart, kept_conventions
 from fetalstudio.engine.cohort_split import (
     checked_real,
+    keep_parts,
     labelled_frames,
     of_part,
     some_of,
@@ -137,6 +138,28 @@ def select_training_data(
     learnt = {name: found for name, found in drawn.items() if name in {i.cohort for i in train}}
     warnings += [*apart(learnt), *unlike_the_cohort(data.pairs, learnt)]
     return replace(data, problems=tuple(problems), warnings=tuple(warnings))
+
+
+def required_training_data(
+    project: Project,
+    cohort: str | None,
+    *,
+    real: int | None,
+    synthetic: PairCount,
+    segmenter: str | None,
+    seed: int,
+) -> TrainingData:
+    """:func:`select_training_data` and :func:`with_duplicates` for a job: the part of each subject
+    is stored. Raises :class:`InputError` that says what is missing or wrong."""
+    keep_parts(project, cohort)
+    data = select_training_data(
+        project, cohort, real=real, synthetic=synthetic, segmenter=segmenter, seed=seed
+    )
+    if not data.problems:
+        data = with_duplicates(data, project)
+    if data.problems:
+        raise InputError(" ".join(data.problems))
+    return data
 
 
 def with_duplicates(data: TrainingData, project: Project) -> TrainingData:
