@@ -58,6 +58,5 @@ def run(options: argparse.Namespace, console: Console) -> None:
         )
     for problem in result.problems:
         console.warn(problem)
-    console.result(
-        result, f"Wrote {result.frames} frames and {result.pairs} pairs to {result.out}."
-    )
+    frames, pairs = counted(result.frames, "frame"), counted(result.pairs, "pair")
+    console.result(result, f"Wrote {frames} and {pairs} to {result.out}.")
