@@ -7,6 +7,7 @@ from collections import Counter
 
 from fetalstudio.cli.console import Console
 from fetalstudio.core.screening import PairFilter
+from fetalstudio.core.words import counted
 from fetalstudio.project.project import Project
 from fetalstudio.project.store.records import ReviewState
 
@@ -58,5 +59,6 @@ def run(options: argparse.Namespace, console: Console) -> None:
             f"{corrected} corrected by hand and left for you to review: no filter decides these."
         )
     console.result(
-        counts, f"Accepted {counts['accepted']} pairs and rejected {counts['rejected']}."
+        counts,
+        f"Accepted {counted(counts['accepted'], 'pair')} and rejected {counts['rejected']}.",
     )
