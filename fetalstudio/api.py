@@ -70,7 +70,8 @@ class Segmenter:
         the head is. Without them it finds the head by itself.
 
         Returns a dataclass with ``mask``, (H, W) uint8 of 0 and 1, ``ellipse`` in px, or None where
-        there is no head, and ``confidence``, the IoU to expect from 0 to 1.
+        there is no head, and ``confidence``, the IoU to expect from 0 to 1, or None where the
+        segmenter's card withholds it.
 
         Raises :class:`InputError` for an image of another shape, type or size (32 to 8192 px a
         side), for a box or points that are none, and without a prompt where the segmenter needs
@@ -117,7 +118,8 @@ class Synthesizer:
         The same ``seed`` gives the same image. ``style`` is ``first``, ``second`` or ``third`` (the
         trimester), ``any``, or ``simulated`` for the scanner simulator; ``auto`` chooses the
         trimester by the head circumference, for which it needs ``calibration``. The image takes
-        its sector and its grain from ``reference``, a real frame (H, W) uint8 of the same size.
+        its sector, brightness and grain from ``reference``, a real frame (H, W) uint8 of the same
+        size.
         With ``cohort``, one of the project's, the skull lies where the cohort's annotators draw
         ``ellipse`` around it, as in a batch of pairs; this is measured on the first call. Without
         it, the skull lies on ``ellipse``.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -18,6 +19,9 @@ _DOTTED = re.compile(r"\bfetalstudio(?:\.[A-Za-z_]\w*)+")
 _SHORT = re.compile(rf"`((?:{'|'.join(PACKAGES)})(?:\.[A-Za-z_]\w*)+)")
 """Without the first part, as in ``core.ellipse``."""
 _PATH = re.compile(r"(?<![\w./-])(?:fetalstudio|tests|resources|docs)/[\w./-]*\w/?")
+_SHORT_PATH = re.compile(rf"`((?:{'|'.join(PACKAGES)})/[\w./-]*\w/?)`")
+"""Without the first part, as in ``core/ellipse.py``."""
+_MEMBER = re.compile(r"`([A-Z]\w+)\.([a-z_]\w*)`")
 _LINK = re.compile(r"\]\(([\w./-]+)(?:#[^)\s]*)?\)")
 
 
@@ -28,7 +32,30 @@ def missing(text: str) -> list[str]:
     # ``project.frames`` and the like are attributes of an open project, not modules.
     dotted = [name for name in dotted if not name.startswith("fetalstudio.project.")]
     absent = [name for name in dotted if not (_defined(name) or (ROOT / name).is_file())]
-    return absent + [path for path in _PATH.findall(text) if not (ROOT / path).exists()]
+    absent += [f"{kind}.{name}" for kind, name in _MEMBER.findall(text) if not _has(kind, name)]
+    paths = [*_PATH.findall(text), *(f"fetalstudio/{path}" for path in _SHORT_PATH.findall(text))]
+    return absent + [path for path in paths if not (ROOT / path).exists()]
+
+
+def _has(kind: str, name: str) -> bool:
+    """Whether our class of this name has this member; true of a class that is not ours."""
+    return kind not in _members() or name in _members()[kind]
+
+
+@functools.cache
+def _members() -> dict[str, set[str]]:
+    """What each of our classes defines, by its name; those of one name are taken together."""
+    members: dict[str, set[str]] = {}
+    for module in (ROOT / "fetalstudio").rglob("*.py"):
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                own = members.setdefault(node.name, set())
+                for part in ast.walk(node):
+                    if isinstance(part, ast.FunctionDef):
+                        own.add(part.name)
+                    elif isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name):
+                        own.add(part.target.id)
+    return members
 
 
 def _defined(name: str) -> bool:
@@ -66,12 +93,16 @@ def test_what_a_page_names_exists(page: Path) -> None:
 
 
 def test_names_and_paths_that_do_not_exist_are_found() -> None:
-    good = "`core.ellipse.Ellipse` and `fetalstudio.core.ellipse`, fetalstudio/core/ellipse.py"
+    good = "`core.ellipse.Ellipse`, `Ellipse.box`, `Path.exists` and `fetalstudio.core.ellipse`, "
+    good += "fetalstudio/core/ellipse.py, `core/ellipse.py`"
     assert missing(good) == []
-    bad = "`core.ellipse.Elipse`, fetalstudio.core.elipse and `fetalstudio/core/elipse.py`"
+    bad = "`core.ellipse.Elipse`, fetalstudio.core.elipse and `fetalstudio/core/elipse.py`, "
+    bad += "`Ellipse.square`, `core/elipse.py`"
     assert missing(bad) == [
         "fetalstudio.core.elipse",
         "fetalstudio.core.ellipse.Elipse",
+        "Ellipse.square",
+        "fetalstudio/core/elipse.py",
         "fetalstudio/core/elipse.py",
     ]
 

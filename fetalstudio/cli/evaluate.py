@@ -8,6 +8,7 @@ from fetalstudio.cli.console import Console, ProblemsFoundError, plain
 from fetalstudio.cli.outputs import output_file
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.prompts import in_words
+from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest, EvaluateResult
 from fetalstudio.engine.jobs.evaluate.score_table import write_scores
 from fetalstudio.engine.jobs.evaluate.scorecard import cautions, cells, conventions
@@ -85,7 +86,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
 def _line(beginning: str, result: EvaluateResult) -> str:
     value, interval = cells(result)["Dice"]
     text = (
-        f"{beginning} {result.n} frames of {result.subjects} subjects: "
+        f"{beginning} {counted(result.n, 'frame')} of {counted(result.subjects, 'subject')}: "
         f"Dice {value} ({f'95 % interval {interval}' if interval else 'no interval'}), "
         f"median {result.dice['median']:.4f}, min {result.dice['min']:.4f}, "
         f"HD95 {result.hd95_px:.1f} px, ASSD {result.assd_px:.1f} px"
@@ -94,4 +95,4 @@ def _line(beginning: str, result: EvaluateResult) -> str:
         text += f", HC MAE {result.hc_mae_mm:.2f} mm, bias {result.hc_bias_mm:+.2f} mm"
     if result.hc_limits_mm is not None:
         text += " (limits of agreement {:+.1f} to {:+.1f} mm)".format(*result.hc_limits_mm)
-    return f"{text}, {result.failures} failures."
+    return f"{text}, {counted(result.failures, 'failure')}."

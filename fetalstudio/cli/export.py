@@ -48,8 +48,8 @@ def run(options: argparse.Namespace, console: Console) -> None:
     )
     if result.copies_left_out:
         console.warn(
-            f"Left out {result.copies_left_out} accepted pairs that are copies of training frames; "
-            "--include-copies writes them too."
+            f"Left out {counted(result.copies_left_out, 'accepted pair')} as copies of training "
+            "frames; --include-copies writes them too."
         )
     if result.real_pixels_left_out:
         console.warn(
@@ -58,6 +58,5 @@ def run(options: argparse.Namespace, console: Console) -> None:
         )
     for problem in result.problems:
         console.warn(problem)
-    console.result(
-        result, f"Wrote {result.frames} frames and {result.pairs} pairs to {result.out}."
-    )
+    frames, pairs = counted(result.frames, "frame"), counted(result.pairs, "pair")
+    console.result(result, f"Wrote {frames} and {pairs} to {result.out}.")

@@ -114,14 +114,14 @@ def options(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "measure",
-        "list the measurements of the annotated frames: HC, BPD, OFD, the gestational age from "
-        "the HC, and the centile of the HC where the age is known",
+        "list the measurements of the annotated frames: HC, BPD, OFD, cephalic index, and the "
+        "centile of the HC where the gestational age is known; --json adds the ages from the HC",
         selects=True,
         logged=False,
     )
     sub = add(
         "conventions",
-        "say how the heads of each cohort are drawn, such as 2 % outside the skull",
+        "say how far outside or inside the skull the heads of each cohort are drawn",
         logged=False,
     )
     sub.add_argument("--cohort", metavar="COHORT", help="only this cohort")
@@ -274,11 +274,12 @@ def _calibrations(
         wanted = from_number(frames, number)
     for note in wanted.notes:
         console.warn(note)
-    if wanted.replaced and not options.replace:
+    replaced = len(wanted.replaced)
+    if replaced and not options.replace:
         raise InputError(
-            f"{counted(len(wanted.replaced), 'frame')} of {len(frames)} have another calibration "
-            f"({wanted.sources()}). Nothing was changed. Repeat the command with --replace to "
-            "replace it, or choose other frames."
+            f"{replaced} of {counted(len(frames), 'frame')} {'has' if replaced == 1 else 'have'} "
+            f"another calibration ({wanted.sources()}). Nothing was changed. Repeat the command "
+            "with --replace to replace it, or choose other frames."
         )
     return wanted.chosen(replace=True)
 

@@ -16,7 +16,7 @@ from rich.text import Text
 from fetalstudio.cli.console import Console
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.progress import Stopped
-from fetalstudio.core.words import counted, quoted
+from fetalstudio.core.words import counted, counted_are, quoted
 from fetalstudio.engine.jobs.import_frames.request import ImportRequest
 from fetalstudio.engine.jobs.plan_import.request import PlanRequest
 from fetalstudio.formats.privacy.redaction import POLICIES
@@ -95,9 +95,9 @@ def options(parser: argparse.ArgumentParser) -> None:
     which.add_argument(
         "--frames",
         metavar="CHOICE",
-        help=f"which frames of a file with several: {', '.join(CLIP_CHOICES)} (as the segmenter "
-        "sees it) or numbers such as 1,5,9-12 (default: all; of a DICOM clip the middle one, with "
-        "a warning)",
+        help=f"which frames of a file with several: {', '.join(CLIP_CHOICES)}, or numbers such as "
+        "1,5,9-12; the segmenter finds the sharpest (default: all; of a DICOM clip the middle one, "
+        "with a warning)",
     )
     which.add_argument(
         "--every", type=int, metavar="N", help="every Nth frame of a file with several"
@@ -216,7 +216,7 @@ def _import(request: ImportRequest, console: Console) -> None:
 def _left(in_doubt: int) -> str:
     if not in_doubt:
         return ""
-    what = f"{counted(in_doubt, 'picture')} {'is' if in_doubt == 1 else 'are'} in doubt"
+    what = f"{counted_are(in_doubt, 'picture')} in doubt"
     return f" {what}, of which the safe part was imported. List the questions with --dry-run."
 
 

@@ -19,7 +19,11 @@ def options(parser: argparse.ArgumentParser) -> None:
         "Lists who drew, changed, accepted, rejected, read and amended what, and when, the oldest "
         "first. It is read from what the project records anyway."
     )
-    parser.add_argument("--frame", metavar="NAME", help="only this frame: its name, or its id")
+    parser.add_argument(
+        "--frame",
+        metavar="NAME",
+        help="only this frame: its name, or its id or at least the first 8 characters of it",
+    )
     parser.add_argument("--author", metavar="NAME", help="only what this person did")
     parser.add_argument(
         "--since", metavar="TIME", help="only from this day or time on, such as 2026-03-31"

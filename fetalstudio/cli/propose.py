@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from fetalstudio.cli.console import Console
+from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.propose.request import SNAP, ProposeRequest
 
 
@@ -51,8 +52,9 @@ def run(options: argparse.Namespace, console: Console) -> None:
             snap=options.snap,
         ),
     )
-    console.result(
-        result,
-        f"Proposed {len(result.proposals)} ellipses, which wait for a person to confirm them. No "
-        f"head was found in {len(result.without)} frames. {result.followed}".rstrip(),
-    )
+    said = [f"Proposed {counted(len(result.proposals), 'ellipse')}, to be confirmed by a person."]
+    if result.without:
+        said.append(f"No head was found in {counted(len(result.without), 'frame')}.")
+    if result.followed:
+        said.append(result.followed)
+    console.result(result, " ".join(said))

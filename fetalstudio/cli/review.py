@@ -7,6 +7,7 @@ from collections import Counter
 
 from fetalstudio.cli.console import Console
 from fetalstudio.core.screening import PairFilter
+from fetalstudio.core.words import counted
 from fetalstudio.project.project import Project
 from fetalstudio.project.store.records import ReviewState
 
@@ -16,7 +17,8 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Accepts the pending pairs that pass and rejects the others. Without a threshold, the "
         "usual ones apply (Dice 0.95, HC within 0.05, edge 0.5). With any threshold, only those "
-        "that you give apply. A copy of a training frame never passes."
+        "that you give apply. A copy of a training frame never passes, nor does a pair whose "
+        "ellipse was found in the synthesizer's own outline with a certainty below 0.5."
     )
     parser.add_argument("--accept-above", type=float, metavar="DICE", help="lowest Dice, 0 to 1")
     parser.add_argument(
@@ -57,5 +59,6 @@ def run(options: argparse.Namespace, console: Console) -> None:
             f"{corrected} corrected by hand and left for you to review: no filter decides these."
         )
     console.result(
-        counts, f"Accepted {counts['accepted']} pairs and rejected {counts['rejected']}."
+        counts,
+        f"Accepted {counted(counts['accepted'], 'pair')} and rejected {counts['rejected']}.",
     )

@@ -62,8 +62,8 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sector",
         choices=["lent", "made"],
-        help="with --ellipses: take the sector, the grain and the calibration of the frame whose "
-        "head is nearest (the default), or leave the sector to the synthesizer",
+        help="with --ellipses: take the sector, brightness, grain and calibration of the frame "
+        "whose head is nearest (the default), or leave them to the synthesizer",
     )
     parser.add_argument("--seed", type=int, metavar="S")
     parser.add_argument(

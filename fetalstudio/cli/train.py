@@ -10,6 +10,7 @@ from fetalstudio.cli.console import Console
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.names import checked_model_name
 from fetalstudio.core.training_settings import OPTIONS, PRESETS, RECOMMENDED, TrainingSettings
+from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.train.data import select_training_data
 from fetalstudio.engine.jobs.train.request import TrainRequest
 from fetalstudio.engine.jobs.train.verdict import how_to_use
@@ -98,9 +99,8 @@ def run(options: argparse.Namespace, console: Console) -> None:
         with Project.open(options.project) as project:
             project.models.adopt("segmenter", result.model)
     if result.copies_left_out:
-        console.warn(
-            f"Left out {result.copies_left_out} accepted pairs that are copies of training frames."
-        )
+        left_out = counted(result.copies_left_out, "accepted pair")
+        console.warn(f"Left out {left_out} as copies of training frames.")
     console.result(result, f"{result.verdict} {how_to_use(asdict(result))}")
 
 

@@ -257,8 +257,8 @@ def main_strokes(ring: NDArray[np.generic]) -> NDArray[np.uint8]:
     """The ring without specks, (H, W) of 0 and 1. The border may cut it into several strokes."""
     binary = _binary(ring)
     # Dilating by a pixel joins strokes across small gaps before they are labelled.
-    grown = cv2.dilate(binary, np.ones((3, 3), np.uint8))
-    _, labels = cv2.connectedComponents(grown, connectivity=8)
+    grown = np.asarray(cv2.dilate(binary, np.ones((3, 3), np.uint8)), np.uint8)
+    labels = labelled(grown)
     sizes = np.bincount(labels[binary > 0], minlength=1)
     return binary & _binary((sizes >= max(0.2 * sizes.max(), 1))[labels])
 

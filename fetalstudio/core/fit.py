@@ -43,7 +43,7 @@ def robust_fit(
 
     RANSAC (Fischler and Bolles 1981): of many ellipses through six points each, the one with the
     most points within ``tolerance``; then the fit to those, twice. Raises ``ValueError`` where
-    no ellipse is found, or fewer than five points.
+    no ellipse is found, and for fewer than six points.
     """
     if len(points) < 6:
         raise ValueError("an ellipse needs at least six points to choose from")
@@ -91,7 +91,9 @@ def settle(
     return (*params[:4].tolist(), math.degrees(params[4]))
 
 
-def distances(params: tuple[float, float, float, float, float], points: Points) -> Points:
+def distances(
+    params: tuple[float, float, float, float, float], points: Points
+) -> NDArray[np.float64]:
     """Signed distances of points, (n, 2), to an ellipse as :func:`fit_ellipse` gives it, (n,)."""
     return _distances(np.array([*params[:4], math.radians(params[4])]), points)[0]
 

@@ -21,6 +21,42 @@ _NORMAL = NormalDist()
 
 
 @dataclass(frozen=True, slots=True)
+class _Chart:
+    """What is the same for every head that is compared with a chart."""
+
+    name: str
+    citation: str
+    cohort: str
+    """Whom the chart describes."""
+    ages: tuple[int, int] = (14 * 7, 40 * 7)
+    """The first and the last age that it covers, in days."""
+
+    def unanswered(self, age_days: int) -> SizeForAge | None:
+        """The answer for an age that the chart does not cover; None for one that it does."""
+        low, high = self.ages
+        if low <= age_days <= high:
+            return None
+        reason = f"out of range: {self.name} covers {age_text(low)} to {age_text(high)}"
+        return self.answer(None, None, reason=reason)
+
+    def normal(self, hc_mm: float, age_days: int, mean: float, sd: float) -> SizeForAge:
+        """The answer of a chart whose HCs in mm are normally distributed at this age."""
+        z = (hc_mm - mean) / sd
+        return self.unanswered(age_days) or self.answer(z, 100 * _NORMAL.cdf(z))
+
+    def answer(
+        self,
+        z: float | None,
+        centile: float | None,
+        *,
+        beyond: str = "",
+        reason: str | None = None,
+    ) -> SizeForAge:
+        """An answer of this chart; see :class:`SizeForAge`."""
+        return SizeForAge(self.name, self.citation, self.cohort, z, centile, beyond, reason)
+
+
+@dataclass(frozen=True, slots=True)
 class SizeForAge:
     """Where a head circumference lies in one chart, or the reason why the chart has no answer."""
 
@@ -84,6 +120,23 @@ def age_of(labels: Mapping[str, str]) -> int | None:
         return None
 
 
+_INTERGROWTH = _Chart(
+    "INTERGROWTH-21st 2014",
+    "Papageorghiou AT et al. Lancet 2014;384:869-879",
+    "a standard: 4,321 healthy pregnancies of 8 countries, examined every 5 weeks",
+)
+_HADLOCK = _Chart(
+    "Hadlock 1984",
+    "Hadlock FP et al. Radiology 1984;152:497-501",
+    "a reference: 361 fetuses of 14 to 42 weeks, each examined once",
+)
+_WHO = _Chart(
+    "WHO 2017",
+    "Kiserud T et al. PLoS Med 2017;14:e1002220",
+    "a reference: 1,387 low-risk women of 10 countries, each examined several times",
+)
+
+
 def intergrowth_2014(hc_mm: float, age_days: int) -> SizeForAge:
     """INTERGROWTH-21st fetal growth standard, for ages of 14+0 to 40+0 (98 to 280 days).
 
@@ -95,17 +148,7 @@ def intergrowth_2014(hc_mm: float, age_days: int) -> SizeForAge:
     Papageorghiou AT et al. Lancet 2014;384:869-879. Checked against the standard's own tables of
     centiles and z-scores (University of Oxford), which it reproduces to 0.1 mm at every week.
     """
-    mean, sd = intergrowth_mean_and_sd(age_days / 7)
-    return _normal_size(
-        "INTERGROWTH-21st 2014",
-        "Papageorghiou AT et al. Lancet 2014;384:869-879",
-        "a standard: 4,321 healthy pregnancies of 8 countries, examined every 5 weeks",
-        (98, 280),
-        age_days,
-        hc_mm,
-        mean=mean,
-        sd=sd,
-    )
+    return _INTERGROWTH.normal(hc_mm, age_days, *intergrowth_mean_and_sd(age_days / 7))
 
 
 def intergrowth_mean_and_sd(weeks: float) -> tuple[float, float]:
@@ -132,16 +175,8 @@ def hadlock_1984(hc_mm: float, age_days: int) -> SizeForAge:
     it fits the paper's scatter of the ages, which corresponds to 0.8 to 1.1 cm.
     """
     w = age_days / 7
-    return _normal_size(
-        "Hadlock 1984",
-        "Hadlock FP et al. Radiology 1984;152:497-501",
-        "a reference: 361 fetuses of 14 to 42 weeks, each examined once",
-        (98, 280),
-        age_days,
-        hc_mm,
-        mean=10 * (-11.48 + 1.56 * w - 0.0002548 * w**3),
-        sd=10.0,
-    )
+    mean_cm = -11.48 + 1.56 * w - 0.0002548 * w**3
+    return _HADLOCK.normal(hc_mm, age_days, mean=10 * mean_cm, sd=10.0)
 
 
 _WHO_QUANTILES = (
@@ -169,23 +204,19 @@ def who_2017(hc_mm: float, age_days: int) -> SizeForAge:
     J. Carvalho published (whoFetalGrowth, version 3 of March 2023), on which the calculator of
     WHO rests.
     """
-    chart = "WHO 2017"
-    citation = "Kiserud T et al. PLoS Med 2017;14:e1002220"
-    cohort = "a reference: 1,387 low-risk women of 10 countries, each examined several times"
-    reason = _out_of_range(chart, (98, 280), age_days)
-    if reason is not None:
-        return SizeForAge(chart, citation, cohort, None, None, "", reason)
+    if (unanswered := _WHO.unanswered(age_days)) is not None:
+        return unanswered
     w = age_days / 7
     quantiles = [row[0] for row in _WHO_QUANTILES]
     heads = [b0 + b1 * w + b2 * w**2 + b3 * w**3 for _, b0, b1, b2, b3 in _WHO_QUANTILES]
     size = math.log(hc_mm)
     if size < heads[0] or size > heads[-1]:
         beyond, limit = ("<", quantiles[0]) if size < heads[0] else (">", quantiles[-1])
-        return SizeForAge(chart, citation, cohort, None, 100 * limit, beyond, None)
+        return _WHO.answer(None, 100 * limit, beyond=beyond)
     above = min(bisect.bisect_right(heads, size), len(heads) - 1)
     (low, high), (at, to) = heads[above - 1 : above + 1], quantiles[above - 1 : above + 1]
     share = at + (to - at) * (size - low) / (high - low)
-    return SizeForAge(chart, citation, cohort, _NORMAL.inv_cdf(share), 100 * share, "", None)
+    return _WHO.answer(_NORMAL.inv_cdf(share), 100 * share)
 
 
 CHARTS: tuple[Callable[[float, int], SizeForAge], ...] = (intergrowth_2014, hadlock_1984, who_2017)
@@ -195,31 +226,6 @@ CHARTS: tuple[Callable[[float, int], SizeForAge], ...] = (intergrowth_2014, hadl
 def sizes_for_age(hc_mm: float, age_days: int) -> tuple[SizeForAge, ...]:
     """Where an HC in mm, above 0, lies in each of the charts at an age in days."""
     return tuple(chart(hc_mm, age_days) for chart in CHARTS)
-
-
-def _normal_size(
-    chart: str,
-    citation: str,
-    cohort: str,
-    ages: tuple[int, int],
-    age_days: int,
-    hc_mm: float,
-    *,
-    mean: float,
-    sd: float,
-) -> SizeForAge:
-    reason = _out_of_range(chart, ages, age_days)
-    if reason is not None:
-        return SizeForAge(chart, citation, cohort, None, None, "", reason)
-    z = (hc_mm - mean) / sd
-    return SizeForAge(chart, citation, cohort, z, 100 * _NORMAL.cdf(z), "", None)
-
-
-def _out_of_range(chart: str, ages: tuple[int, int], age_days: int) -> str | None:
-    low, high = ages
-    if low <= age_days <= high:
-        return None
-    return f"out of range: {chart} covers {age_text(low)} to {age_text(high)}"
 
 
 def _ordinal(number: float) -> str:

@@ -210,7 +210,7 @@ class HeadDistribution:
         size, log_ratio, turn, x, y = self._middle + wanted.spread * (
             self._points[lender] - self._middle + noise
         )
-        rng.uniform(size=2)  # unused, but existing batches depend on the order of the draws
+        rng.uniform(size=2)  # unused, but without it a seed would give other heads than before
         ratio = math.exp(min(log_ratio, 0.0))
         if wanted.ratio is not None:
             ratio = wanted.ratio[0] + even[0] * (wanted.ratio[1] - wanted.ratio[0])

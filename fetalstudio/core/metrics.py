@@ -16,14 +16,20 @@ Mask = NDArray[np.generic]
 
 
 def dice(predicted: Mask, reference: Mask) -> float:
-    """2|A & B| / (|A| + |B|), 0 to 1; two empty masks agree (1)."""
+    """2|A & B| / (|A| + |B|), 0 to 1; two empty masks agree (1).
+
+    Raises ``ValueError`` for masks of different sizes.
+    """
     p, r = _pair(predicted, reference)
     total = int(p.sum()) + int(r.sum())
     return 2 * int((p & r).sum()) / total if total else 1.0
 
 
 def iou(predicted: Mask, reference: Mask) -> float:
-    """|A & B| / |A | B|, 0 to 1; two empty masks agree (1)."""
+    """|A & B| / |A | B|, 0 to 1; two empty masks agree (1).
+
+    Raises ``ValueError`` for masks of different sizes.
+    """
     p, r = _pair(predicted, reference)
     union = int((p | r).sum())
     return int((p & r).sum()) / union if union else 1.0
@@ -43,7 +49,8 @@ def surface_distances(
     """HD95 (the larger of both directions' 95th percentile) and ASSD (mean over both outlines).
 
     ``spacing`` is the pixel's (width, height), for instance in mm. An empty mask against one that
-    is not gives infinity for both; two empty masks give 0.
+    is not gives infinity for both; two empty masks give 0. Raises ``ValueError`` for masks of
+    different sizes.
     """
     p, r = _pair(predicted, reference)
     if not p.any() and not r.any():

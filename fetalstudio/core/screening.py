@@ -36,6 +36,37 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class _Figure:
+    """What is the same for every check of a figure."""
+
+    key: str
+    """As :attr:`Check.figure`."""
+    name: str
+    form: Callable[[float], str]
+    """Writes a value as it is shown."""
+    unit: float
+    """The distance from the threshold that counts as 1."""
+
+    def check(self, value: float | None, limit: str, margin: float | None, reason: str) -> Check:
+        """Check a value that keeps to its ``limit`` by ``margin``; None where one is missing."""
+        shown = "not known" if value is None else self.form(value)
+        if not limit:
+            return Check(self.key, self.name, shown, limit, None, "", 1.0)
+        if margin is None:
+            return Check(self.key, self.name, shown, limit, None, reason, -math.inf)
+        passed = margin >= 0
+        why = "" if passed else reason
+        return Check(self.key, self.name, shown, limit, passed, why, margin / self.unit)
+
+
+_DICE = _Figure("dice", "Dice", "{:.3f}".format, 0.05)
+_HC = _Figure("hc_difference", "HC", partial(percent, decimals=1, signed=True), 0.05)
+_EDGE = _Figure("edge", "Skull edge", percent, 0.5)
+_SIMILARITY = _Figure("similarity", "Similarity", "{:.3f}".format, 0.3)
+_OUTLINE = _Figure("outline_score", "Outline", "{:.2f}".format, 0.5)
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """The result of the filter for one pair."""
 
@@ -117,8 +148,7 @@ class PairFilter:
     def _dice(self, value: float | None) -> Check:
         limit = "" if self.dice is None else f"at least {self.dice:.3f}"
         margin = _less(value, self.dice, 3)
-        reason = "the segmenter finds the head elsewhere"
-        return _check("dice", "Dice", value, "{:.3f}".format, limit, margin, 0.05, reason)
+        return _DICE.check(value, limit, margin, "the segmenter finds the head elsewhere")
 
     def _hc(self, value: float | None) -> Check:
         limit = "" if self.hc_difference is None else f"at most {percent(self.hc_difference, 1)}"
@@ -126,22 +156,12 @@ class PairFilter:
         reason = "the segmenter finds no head"
         if value is not None:
             reason = f"the segmenter's head is {'larger' if value > 0 else 'smaller'}"
-        return _check(
-            "hc_difference",
-            "HC",
-            value,
-            partial(percent, decimals=1, signed=True),
-            limit,
-            margin,
-            0.05,
-            reason,
-        )
+        return _HC.check(value, limit, margin, reason)
 
     def _edge(self, value: float | None) -> Check:
         limit = "" if self.edge is None else f"at least {percent(self.edge)}"
         margin = _less(value, self.edge, 2)
-        reason = "little of the ellipse has a skull under it"
-        return _check("edge", "Skull edge", value, percent, limit, margin, 0.5, reason)
+        return _EDGE.check(value, limit, margin, "little of the ellipse has a skull under it")
 
     def _similarity(self, value: float | None, threshold: float | None) -> Check:
         if value is None or threshold is None:
@@ -149,19 +169,13 @@ class PairFilter:
             return Check("similarity", "Similarity", "not known", "", None, reason, 1.0)
         most = threshold if self.similarity is None else min(self.similarity, threshold)
         reason = "a copy of a training frame" if value > threshold else "much like a training frame"
-        limit = f"at most {most:.3f}"
-        margin = most - value
-        return _check(
-            "similarity", "Similarity", value, "{:.3f}".format, limit, margin, 0.3, reason
-        )
+        return _SIMILARITY.check(value, f"at most {most:.3f}", most - value, reason)
 
     def _outline(self, value: float) -> Check:
         limit = "" if self.outline is None else f"at least {self.outline:.2f}"
         margin = _less(value, self.outline, 2)
         reason = "the outline that the synthesizer drew is in doubt"
-        return _check(
-            "outline_score", "Outline", value, "{:.2f}".format, limit, margin, 0.5, reason
-        )
+        return _OUTLINE.check(value, limit, margin, reason)
 
 
 def is_copy(quality: Mapping[str, float], copy_threshold: float | None) -> bool:
@@ -181,22 +195,3 @@ def _less(high: float | None, low: float | None, digits: int) -> float | None:
     if high is None or low is None:
         return None
     return round(round(high, digits) - round(low, digits), digits)
-
-
-def _check(
-    figure: str,
-    name: str,
-    value: float | None,
-    form: Callable[[float], str],
-    limit: str,
-    margin: float | None,
-    unit: float,
-    reason: str,
-) -> Check:
-    shown = "not known" if value is None else form(value)
-    if not limit:
-        return Check(figure, name, shown, limit, None, "", 1.0)
-    if margin is None:
-        return Check(figure, name, shown, limit, None, reason, -math.inf)
-    passed = margin >= 0
-    return Check(figure, name, shown, limit, passed, "" if passed else reason, margin / unit)

@@ -79,8 +79,9 @@ class Neighbours:
     descriptors: Floats
     """(n, d), each row of length 1."""
     mean: Floats
-    """(d,) the mean of all heads; ``scale``, (d,), is the spread of each frequency between them."""
+    """(d,): the mean of all heads."""
     scale: Floats
+    """(d,): the spread of each frequency between heads."""
     threshold: float
     """An image with a larger similarity counts as a copy, see :func:`calibrated`."""
 

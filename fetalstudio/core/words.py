@@ -19,6 +19,11 @@ def counted(n: int, noun: str) -> str:
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
+def counted_are(n: int, noun: str) -> str:
+    """``1 pair is``, ``8 pairs are``."""
+    return f"{counted(n, noun)} {'is' if n == 1 else 'are'}"
+
+
 def percent(share: float, decimals: int = 0, *, signed: bool = False) -> str:
     """``98 %``, or with a sign and decimals ``+1.2 %``; 1 is 100 %."""
     return f"{100 * share:{'+' if signed else ''}.{decimals}f} %"

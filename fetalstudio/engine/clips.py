@@ -35,12 +35,12 @@ def steps_of(clip: FrameRecord) -> int:
 
 
 def sharpest(clip: FrameRecord, redactor: Redactor, steps: Steps) -> int | None:
-    """The number, from 0, of the frame in which the built-in segmenter, whose confidence is always
-    known, expects the best outline of a head;
-    None where it sees none, or no frame can be read.
+    """The number, from 0, of the frame in which the built-in segmenter expects the best outline of
+    a head. None where it sees none, or no frame can be read.
 
-    Of a long clip, 24 frames are looked at, and eight around the best of them. They are redacted
-    first. Raises :class:`~fetalstudio.core.progress.Stopped` if asked to.
+    The built-in segmenter is used because its confidence is always known. Of a long clip, 24 frames
+    are looked at, and eight around the best of them. They are redacted first. Raises
+    :class:`~fetalstudio.core.progress.Stopped` if asked to.
     """
     assert clip.video is not None
     count, seen = clip.video.count, dict[int, float]()

@@ -116,10 +116,10 @@ def apart(found: Mapping[str, CohortConvention]) -> list[str]:
 
 
 def _size(found: CohortConvention) -> str:
-    mean = 0.0 if found.convention is None else 100 * found.convention.size.mean
-    if abs(mean) < 0.05:
-        return "on the skull"
-    return f"{abs(mean):.1f} % {'outside' if mean > 0 else 'inside'}"
+    size = None if found.convention is None else found.convention.size
+    if size is None or size.low <= 0 <= size.high:
+        return "along the skull"
+    return f"{100 * abs(size.mean):.1f} % {'outside' if size.mean > 0 else 'inside'}"
 
 
 def by_cohort_of(drawn: Iterable[Item]) -> dict[str, list[Item]]:

@@ -7,7 +7,6 @@ knowing: it keeps the hash of her key, so that a new frame of hers is never new 
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from fetalstudio.project.exporting.places import drop_places, export_places
 from fetalstudio.project.project import Project
 from fetalstudio.project.removal import removal_effect, uses
 from fetalstudio.project.store.records import Frame, ModelRecord, RemovalEffect, Run
+from fetalstudio.project.store.storage import remove_folder
 
 _NAMED = 6
 """How many names of a longer list are shown."""
@@ -81,7 +81,7 @@ class ForgettingPlan:
             )
         if self.outside:
             said.append(
-                "Also in these folders, from which they are only deleted if you say so: "
+                "They are also in these folders, from which they are deleted only if you say so: "
                 f"{listed([str(path) for path in self.outside], _NAMED)}."
             )
         if self.moved:
@@ -192,7 +192,7 @@ def forget(
         if remove_outside:
             left += _remove_outside(project, plan.outside, gone, progress)
         for folder in followed(plan.exports, progress, "deleting exports"):
-            _delete(folder)
+            remove_folder(folder)
             gone.append(folder.name)
         for run in followed(plan.unfinished, progress, "deleting checkpoints"):
             state_file(project, run.id).unlink(missing_ok=True)
@@ -284,14 +284,3 @@ def _exports_with(
     for path in followed(records, progress, "looking at exports"):
         if any(found[0] in wanted for found in _IDS.finditer(read_bounded(path, _MAX_BYTES))):
             yield path.parent
-
-
-def _delete(folder: Path) -> None:
-    try:
-        if folder.exists():
-            shutil.rmtree(folder)
-    except OSError as error:
-        raise UserError(
-            f"{folder} could not be deleted: {error.strerror or error}. Close the programs that "
-            "use it and try again."
-        ) from error

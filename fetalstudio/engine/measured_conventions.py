@@ -51,7 +51,7 @@ _ANSWERS: WeakKeyDictionary[Segmenter, _Answers] = WeakKeyDictionary()
 the next proposal costs no more."""
 
 
-def measured_conventions(
+def proposal_conventions(
     project: Project,
     model: FoundModel,
     prompt: Prompt,
@@ -60,7 +60,7 @@ def measured_conventions(
     cancelled: CancelCheck,
     outline: SecondLook | None = None,
 ) -> dict[str, Convention]:
-    """The conventions of these frames' cohorts, by cohort.
+    """The conventions that proposals for these frames follow, by cohort.
 
     They are measured on annotated frames of any part whose subject the segmenter did not see,
     except ``frames`` themselves. Proposals test nothing, so frames of the test part may serve. With

@@ -109,7 +109,9 @@ class ObserverAgreement:
             said.append(f"One of the two could not read {counted(self.unread, 'further frame')}.")
         missing = len(found.pairs) - (found.sizes["HC"].n if found.sizes else 0)
         if missing:
-            said.append(f"{counted(missing, 'frame')} without a calibration: only in the Dice.")
+            said.append(
+                f"HC, BPD and OFD leave out {counted(missing, 'frame')} without a calibration."
+            )
         return said
 
 
@@ -284,7 +286,7 @@ def _first(held: Mapping[str, list[Reading]]) -> Mapping[str, Reading]:
 
 
 def _too_few(subjects: int) -> str:
-    return f"Too few to tell: {counted(subjects, 'subject')}, of at least {FEW_SUBJECTS}."
+    return f"Too few to tell: {counted(subjects, 'subject')}, and {FEW_SUBJECTS} are needed."
 
 
 def _title(first: str, second: str) -> str:

@@ -24,13 +24,13 @@ from fetalstudio.project.frames import Frames, read_revision
 from fetalstudio.project.pairs import Pairs
 from fetalstudio.project.parts import Parts
 from fetalstudio.project.store.records import Amendment, Frame, FrameRevision
-from fetalstudio.project.store.rows import moment, optional, text, whole
+from fetalstudio.project.store.rows import ellipse_names, moment, optional, text, whole
 from fetalstudio.project.store.schema import AMENDED_TABLES
 from fetalstudio.project.store.storage import Storage, now
 
 _NOTHING: Mapping[str, Mapping[str, Any]] = {
     "calibrations": dict.fromkeys(("mm_per_px_x", "mm_per_px_y", "source")),
-    "annotations": dict.fromkeys(("cx", "cy", "a", "b", "angle_deg", "confidence")),
+    "annotations": dict.fromkeys((*ellipse_names(), "confidence")),
     "labels": {"value": ""},
     "readings": {"withdrawn": 1},
 }

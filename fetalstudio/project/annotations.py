@@ -18,6 +18,7 @@ from fetalstudio.project.store.rows import (
     SOUND_SHARE,
     SOUND_TEXT,
     SOUND_WHOLE,
+    ellipse_names,
     ellipse_of,
     frame_id_of,
     moment,
@@ -34,7 +35,6 @@ from fetalstudio.project.store.storage import Storage, ellipse_columns, now
 _TABLES = ("annotations", "frames", "frame_revisions")
 _STATES: tuple[AnnotationState, ...] = get_args(AnnotationState)
 
-_LENGTHS = ("cx", "cy", "a", "b", "angle_deg")
 # Whether the frame is there is seen by the check of foreign keys.
 DOUBTFUL_ANNOTATIONS = "SELECT * FROM annotations WHERE " + suspicious(
     {
@@ -43,7 +43,7 @@ DOUBTFUL_ANNOTATIONS = "SELECT * FROM annotations WHERE " + suspicious(
         "state": sound_word(_STATES),
         "confidence": SOUND_SHARE,
         "created_at": SOUND_MOMENT,
-        **{name: f"cx IS NULL OR {SOUND_LENGTH}" for name in _LENGTHS},
+        **{name: f"cx IS NULL OR {SOUND_LENGTH}" for name in ellipse_names()},
         "(a >= b AND b > 0 AND angle_deg >= 0 AND angle_deg < 180)": "cx IS NULL OR {0}",
     }
 )
@@ -115,7 +115,7 @@ class Annotations:
     def taken_over(self) -> frozenset[str]:
         """The ids of the frames whose ellipse is a proposal of a segmenter that a person confirmed
         without a change."""
-        same = " AND ".join(f"proposed.{name} = newest.{name}" for name in _LENGTHS)
+        same = " AND ".join(f"proposed.{name} = newest.{name}" for name in ellipse_names())
         rows = self._storage.database.query(
             "SELECT DISTINCT newest.frame_id FROM newest_annotations AS newest"
             " JOIN annotations AS proposed ON proposed.frame_id = newest.frame_id"

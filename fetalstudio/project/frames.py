@@ -127,8 +127,8 @@ class Frames:
                 return held, False
             self._storage.write_picture(frame_id, pixels, note or NOTES[kind])
             height, width = pixels.shape
-            size = width, height
-            self._insert(frame_id, size, name, cohort, subject, calibration, kind, video)
+            new = FrameRevision(frame_id, name, cohort, subject, removed=False)
+            self._insert(new, (width, height), calibration, kind, video)
             return self.get(frame_id), True
 
     def add_staged(
@@ -155,7 +155,8 @@ class Frames:
             self._storage.unsettled.append(frame_id)
             staging.place(frame_id)
             number = None if amendment is None else amendment()
-            self._insert(frame_id, size, name, cohort, subject, calibration, kind, video, number)
+            new = FrameRevision(frame_id, name, cohort, subject, removed=False)
+            self._insert(new, size, calibration, kind, video, number)
             return self.get(frame_id), True
 
     def get(self, frame_id: str) -> Frame:
@@ -332,19 +333,19 @@ class Frames:
 
     def _insert(
         self,
-        frame_id: str,
+        new: FrameRevision,
         size: tuple[int, int],
-        name: str,
-        cohort: str,
-        subject: str,
         calibration: Calibration | None,
         kind: Kind,
-        video: str | None = None,
+        video: str | None,
         amendment_id: int | None = None,
     ) -> None:
-        if not name.strip():
+        """Append the rows of a new frame. Raises :class:`InputError` as :meth:`add`."""
+        frame_id = new.frame_id
+        if not new.name.strip():
             raise InputError("A frame needs a name; it is empty. Give one.")
-        cohort, subject = checked_key("cohort", cohort), checked_key("subject", subject)
+        cohort = checked_key("cohort", new.cohort)
+        subject = checked_key("subject", new.subject)
         if self._storage.database.one("SELECT 1 FROM frames WHERE id = ?", (frame_id,)):
             # It was removed; nothing of it comes back with the picture.
             delete_rows(self._storage.database, [frame_id])
@@ -357,7 +358,7 @@ class Frames:
             added_at=now(),
             video=video,
         )
-        free = self._free_name(name, cohort, frame_id)
+        free = self._free_name(new.name, cohort, frame_id)
         self._append_revision(FrameRevision(frame_id, free, cohort, subject, False), amendment_id)
         if calibration is not None:
             self._append_calibration(frame_id, calibration, amendment_id)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.formats.files import is_inside
 from fetalstudio.project.store.records import ModelRecord
 from fetalstudio.project.store.rows import mapping, optional, path_inside, text, whole, word
-from fetalstudio.project.store.storage import Storage, now, to_json
+from fetalstudio.project.store.storage import Storage, now, remove_folder, to_json
 
 ModelKind = Literal["synthesizer", "segmenter"]
 
@@ -106,15 +105,7 @@ class Models:
             if record.active:
                 self.adopt(kind, None)
             self._storage.database.insert("removed_models", kind=kind, name=name, removed_at=now())
-            folder = self._storage.path / record.path
-            try:
-                if folder.exists():
-                    shutil.rmtree(folder)
-            except OSError as error:
-                raise UserError(
-                    f"{folder} could not be deleted: {error.strerror or error}. Close the programs "
-                    "that use it and try again."
-                ) from error
+            remove_folder(self._storage.path / record.path)
 
     def active(self, kind: ModelKind) -> ModelRecord | None:
         """The adopted model, or None where the built-in one is used."""

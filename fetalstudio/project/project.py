@@ -5,6 +5,7 @@
     frames/<2 hex>/*.png  the pictures, each named by its content
     models/<run>/         model folders
     exports/              the default folder of exports
+    cache/                what can be computed again, such as embeddings; may be deleted
 
 All paths inside are relative: the folder can be moved, zipped and opened elsewhere. Any number of
 processes may open it; each instance is used from one thread.

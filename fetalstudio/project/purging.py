@@ -28,7 +28,7 @@ def removed_frames(storage: Storage) -> list[str]:
 
 
 def purge(storage: Storage) -> int:
-    """Delete for good what was removed: rows, pictures and caches, also in the backup.
+    """Delete for good what was removed: rows, pictures and caches, also in the backups.
 
     Returns the number of frames, synthetic ones included. The log of amendments stays; it names
     no frame. So do the copies that migrations made, the records of runs, and exports.
@@ -56,7 +56,7 @@ def forget(storage: Storage, subjects: Collection[str], progress: Progress = NO_
     keys of the subjects that other frames had, and what deleted rows leave in the free space of the
     files. Runs and models keep hashes of frames and subjects, by which they know what is not new to
     them. Returns False where the log of the database could not be emptied because another process
-    is reading it; it is emptied when that process ends. ``progress`` is told of the files that are
+    is reading it; it is emptied when that process ends. ``progress`` counts the files that are
     written. Raises as :func:`purge`.
     """
     _check_undamaged(storage)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fetalstudio.core.errors import InputError
-from fetalstudio.core.words import counted
+from fetalstudio.core.words import counted, counted_are
 from fetalstudio.formats.readings_file import (
     SUFFIX,
     ReadingRecord,
@@ -77,25 +77,26 @@ class MergePlan:
         """What would happen, for a person."""
         said = [f"{counted(len(self.new), 'new reading')} by {', '.join(self.observers)}."]
         if self.known:
-            said.append(f"{counted(self.known, 'reading')} here already; nothing changes for them.")
+            said.append(f"{counted_are(self.known, 'reading')} here already, and nothing changes.")
         if self.unknown:
             frames = list(dict.fromkeys(record.frame for record in self.unknown))
             shown = ", ".join(frame[:16] for frame in frames[:_NAMED])
             more = f" and {len(frames) - _NAMED} more" if len(frames) > _NAMED else ""
             said.append(
-                f"{counted(len(self.unknown), 'reading')} of frames that this project does not "
-                f"hold, left out: {shown}{more}. Import these frames first to merge them too."
+                f"{counted_are(len(self.unknown), 'reading')} left out, because this project does "
+                f"not hold their frames: {shown}{more}. Import these frames first to merge the "
+                "readings too."
             )
         kinds = Counter(conflict.kind for conflict in self.conflicts)
         if kinds["another"]:
             said.append(
-                f"{counted(kinds['another'], 'reading')} in conflict, left out unless you keep "
-                "both."
+                f"{counted_are(kinds['another'], 'reading')} in conflict, and left out unless you "
+                "keep both."
             )
         if kinds["changed"]:
             said.append(
-                f"{counted(kinds['changed'], 'reading')} in conflict, left out: the same in the "
-                "file and here, but with something changed. What is here stays. If an observer "
+                f"{counted_are(kinds['changed'], 'reading')} in conflict, and left out: the file "
+                "holds the same reading with something changed. What is here stays. If an observer "
                 "has another name here, enter it."
             )
         return said
@@ -222,8 +223,8 @@ def merge_readings(
         if not plan.new and not both:
             left_out = ""
             if plan.conflicts:
-                what = counted(len(plan.conflicts), "reading")
-                left_out = f" {what} in conflict, left out: {plan.conflicts[0].sentence()}"
+                what = counted_are(len(plan.conflicts), "reading")
+                left_out = f" {what} in conflict, and left out: {plan.conflicts[0].sentence()}"
             raise InputError(f"{plan.path} holds nothing new. Nothing was stored.{left_out}")
         rounds: dict[tuple[str, str], int] = {}
         for reading in project.readings.all():

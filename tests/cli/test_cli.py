@@ -14,6 +14,7 @@ import pytest
 from fetalstudio.cli import main
 from fetalstudio.cli.console import Console, plain
 from fetalstudio.cli.demo import _make_room
+from fetalstudio.cli.main import COMMANDS
 from fetalstudio.core.biometry import measure
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
@@ -254,6 +255,14 @@ def test_wrong_options_are_status_2_with_the_message_in_the_json(
     if arguments:
         assert main(arguments) == 2
         assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("command", [command.name for command in COMMANDS])
+def test_every_command_has_its_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main([command, "--help"])
+    assert end.value.code == 0
+    assert f"usage: fetalstudio {command}" in capsys.readouterr().out
 
 
 def test_a_path_in_place_of_a_command_names_the_command_that_opens_it(

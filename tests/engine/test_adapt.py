@@ -24,7 +24,7 @@ from fetalstudio.engine.jobs.adapt.choice import (
     AdaptingCountdown,
     Choice,
     HeldOutFigures,
-    Measured,
+    Measurement,
     pace_of,
 )
 from fetalstudio.engine.jobs.adapt.data import MAX_FRAMES, choose_adapt_data
@@ -276,12 +276,12 @@ FIGURES = HeldOutFigures(0.98, 10.0, 4.0, 0.5, 0)
 def test_only_what_is_faithful_original_and_nearer_is_better(
     change: dict[str, Any], better: bool
 ) -> None:
-    choice = Choice([Measured(0, FIGURES, False)])
+    choice = Choice([Measurement(0, FIGURES, False)])
     assert choice.better(replace(FIGURES, **change), 0.99) is better
 
 
 def test_heads_need_not_be_found_better_than_in_real_frames() -> None:
-    choice = Choice([Measured(0, FIGURES, False)])
+    choice = Choice([Measurement(0, FIGURES, False)])
     nearer = replace(FIGURES, grey=5.0, fidelity=0.92)
     assert choice.better(nearer, 0.92) and not choice.better(nearer, 0.95)
 

@@ -95,7 +95,7 @@ def test_training_and_export_of_cohorts_that_differ_are_warned_of(
     assert not any("differently" in said for said in one.problems)
     assert main(["frames", str(two.path), "conventions", "--json"]) == 0
     printed = capsys.readouterr()
-    assert "(samples on the skull, wide 3.0 % outside)" in printed.err
+    assert "(samples along the skull, wide 3.0 % outside)" in printed.err
     said = json.loads(printed.out.splitlines()[-1])["conventions"]
     assert said["wide"]["convention"]["size"]["mean"] == 0.03
 

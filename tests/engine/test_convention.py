@@ -132,7 +132,10 @@ def test_an_evaluation_says_how_each_cohort_is_drawn(drawn_outside: Project) -> 
     assert sentence in page
     on_the_skull = replace(measured, size=Interval(0.0, -0.001, 0.001, 5))
     both = replace(result, conventions={cohort: measured, "other": on_the_skull})
-    assert f"{cohort} and other are drawn differently" in conventions(both)[-1]
+    said = (
+        f"other and {cohort} are drawn differently (other along the skull, {cohort} 4.0 % outside)"
+    )
+    assert said in conventions(both)[-1]
     assert not run_job(EvaluateRequest(drawn_outside.path, "new", prompt="box")).conventions
 
 

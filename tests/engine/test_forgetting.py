@@ -215,7 +215,7 @@ def test_exports_elsewhere_are_named_and_deleted_if_asked_for(
     plan = plan_forgetting(project, [frames[0].subject])
     assert (plan.outside, plan.moved) == ((hers,), (moved,))
     said = " ".join(plan.sentences())
-    assert f"only deleted if you say so: {hers}." in said
+    assert f"deleted only if you say so: {hers}." in said
     assert f"not found. If they were moved, look into them yourself: {moved}." in said
     project.close()
     command = ["frames", str(path), "forget", "--name", "second", "--json"]

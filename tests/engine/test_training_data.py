@@ -88,7 +88,7 @@ def test_a_pair_that_came_back_as_a_real_frame_is_refused(sample_project: Projec
 
 def test_few_frames_are_warned_of(sample_project: Project) -> None:
     data = select_training_data(sample_project, None, real=None, synthetic=None)
-    assert not data.problems and any("to test on" in said for said in data.warnings)
+    assert not data.problems and any("in the test part" in said for said in data.warnings)
 
 
 def test_a_moved_ellipse_is_other_data(sample_project: Project) -> None:

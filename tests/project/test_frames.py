@@ -16,7 +16,7 @@ from fetalstudio.formats.pictures.picture_files import write_png
 from fetalstudio.project.importing.importers import import_frames
 from fetalstudio.project.project import Project
 from fetalstudio.project.store.database import Database
-from fetalstudio.project.store.records import AnnotationState, BatchItem, Frame
+from fetalstudio.project.store.records import AnnotationState, BatchItem, Frame, FrameRevision
 from fetalstudio.project.store.schema import APPEND_ONLY
 from tests.project.kinds import Picture, PicturesIn
 
@@ -288,10 +288,9 @@ def test_a_project_can_be_moved(
 def test_thousands_of_frames_are_listed_at_once(project: Project) -> None:
     with project.transaction():
         for i in range(5000):
-            project.frames._insert(
-                *(f"{i:064x}", (800, 540), f"{i}", "c", f"{i // 2}"),
-                *(Calibration(0.1, 0.1, "table"), "real"),
-            )
+            new = FrameRevision(f"{i:064x}", f"{i}", "c", f"{i // 2}", removed=False)
+            calibration = Calibration(0.1, 0.1, "table")
+            project.frames._insert(new, (800, 540), calibration, "real", None)
             if i % 2:
                 ellipse = Ellipse(400, 270, 200, 150, 10)
                 project.annotations.add(f"{i:064x}", ellipse, author="me", state="final")

@@ -185,7 +185,7 @@ def test_observers_agree_with_themselves_and_each_other(
     assert inter.agreement.sizes["HC"].bias.mean > 0
     assert inter.agreement.subjects == 3
     said = " ".join(inter.sentences())
-    assert "Too few to tell: 3 subjects, of at least 20." in said
+    assert "Too few to tell: 3 subjects, and 20 are needed." in said
     assert "not drawn blind" in said
     assert [one.title for one in agreements(project, annotations=False)] == ["ben, twice"]
     assert agreements(project, cohort="none") == []
@@ -215,7 +215,7 @@ def test_what_one_cannot_read_is_counted_and_three_observers_have_one_correlatio
     assert group.technical_error_mm > 0
     assert group.title == "anna, ben and eva together"
     assert group.figures().startswith(f"ICC(A,1) {group.hc.agreement.value:.3f} (")
-    assert group.sentences() == ["Too few to tell: 3 subjects, of at least 20."]
+    assert group.sentences() == ["Too few to tell: 3 subjects, and 20 are needed."]
 
 
 # -- adjudication ------------------------------------------------------------------------------
@@ -295,7 +295,7 @@ def test_conflicts_and_unknown_frames_are_named_and_nothing_is_overwritten(
     )
     said = " ".join(plan.sentences())
     assert unknown.id[:16] in said
-    assert "2 readings in conflict" in said
+    assert "2 readings are in conflict" in said
     other_name = plan_merge(project, path, rename={"AB": "AB2"})
     assert (len(other_name.new), other_name.conflicts) == (6, ())
     merge_readings(project, plan, author="me")
@@ -357,7 +357,7 @@ def test_a_reading_that_was_changed_in_the_file_is_a_conflict(
     assert said in conflict.sentence()
     assert "What is here stays" in " ".join(plan.sentences())
     assert "keep both" not in " ".join(plan.sentences())
-    with pytest.raises(InputError, match=r"nothing new.*1 reading in conflict"):
+    with pytest.raises(InputError, match=r"nothing new.*1 reading is in conflict"):
         merge_readings(project, plan, author="me", keep_both=True)
     assert project.readings.all() == mine
 

@@ -17,7 +17,7 @@ from fetalstudio.engine.models.catalogue import (
 )
 from fetalstudio.formats.model_card import ModelCard
 from fetalstudio.formats.neighbours import read_neighbours
-from fetalstudio.project.models import ModelKind
+from fetalstudio.project.models import BUILT_IN, ModelKind
 from fetalstudio.project.project import Project
 from fetalstudio.resources import models_dir, user_data_dir
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from fetalstudio.segmentation.segmenter import Segmenter
     from fetalstudio.synthesis.interface import SceneSynthesizer
 
-BUILT_IN = "compact"
 JUDGE = "judge"
 State = tuple[tuple[str, int, int], ...]
 """Name, modification time in ns and bytes of each file in a folder."""

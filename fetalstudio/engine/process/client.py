@@ -182,6 +182,7 @@ class EngineClient:
 
     @property
     def closed(self) -> bool:
+        """Whether :meth:`close` was called."""
         return self._closed
 
     def close(self) -> None:
@@ -279,7 +280,7 @@ class EngineClient:
                 child.warmed = True
                 child.pipe.send(worker.WarmUp(self._warm_jobs))
         elif not order.sent:
-            child.pipe.send(worker.Run(order.id, order.job, order.request))
+            child.pipe.send(worker.Perform(order.id, order.job, order.request))
             order.sent = True
             order.tries += 1
         elif order.cancel_asked and order.kill_at is None:

@@ -36,8 +36,8 @@ _OUTBOX = 1000  # events that may wait to be written: a bound for what is never 
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """To the child: run the job of this request.
+class Perform:
+    """To the child: perform the job of this request.
 
     The request is pickled separately, so that one that cannot be read here fails only its job.
     ``job`` is the job's name, for the message about such a failure.
@@ -82,7 +82,7 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """From the child: an event of a job, pickled on its own for the reason given at `Run`."""
+    """From the child: an event of a job, pickled on its own for the reason given at `Perform`."""
 
     job_id: int
     event: bytes
@@ -178,7 +178,7 @@ class _Reporter:
 
 @dataclass(slots=True)
 class _Task:
-    order: Run
+    order: Perform
     report: _Reporter
     cancelled: threading.Event = field(default_factory=threading.Event)
     claim: threading.Lock = field(default_factory=threading.Lock)
@@ -228,7 +228,7 @@ class _Worker:
             except (EOFError, OSError):
                 self._leave()
             match message:
-                case Run(job_id, job, _):
+                case Perform(job_id, job, _):
                     task = _Task(message, _Reporter(self._outbox, job_id, job))
                     self._task = task
                     self._inbox.put(task)

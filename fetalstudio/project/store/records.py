@@ -298,7 +298,7 @@ class Run:
     """Frame ids by part (train, validation, test) and pair ids."""
     history: tuple[Mapping[str, Any], ...]
     """One entry an epoch: epoch, train_loss, validation_loss, validation_dice, seconds; of an
-    experiment, one entry a training."""
+    adaptation, one entry a measurement; of an experiment, one entry a training."""
     verdict: Mapping[str, Any] | None
     """Dice before and after on the test part, with intervals, and the sentence that says so."""
     started_at: datetime
@@ -306,7 +306,8 @@ class Run:
 
     @property
     def job(self) -> str:
-        """What ran: ``train`` (a segmenter), ``adapt`` (a synthesizer) or ``experiment``."""
+        """What ran: ``train`` (a segmenter), ``adapt`` or ``adapt-sd`` (a synthesizer), or
+        ``experiment``."""
         return str(self.settings.get("job", "train"))
 
 

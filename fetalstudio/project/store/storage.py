@@ -6,6 +6,7 @@ import contextlib
 import gc
 import json
 import logging
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from fetalstudio.core.errors import UserError
 from fetalstudio.project.store.backups import put_back
 from fetalstudio.project.store.database import Database
 from fetalstudio.project.store.pixels import Pictures, Pixels
-from fetalstudio.project.store.rows import DAMAGE
+from fetalstudio.project.store.rows import DAMAGE, ellipse_names
 
 Record = TypeVar("Record")
 
@@ -243,6 +244,18 @@ def without_collections() -> Iterator[None]:
             gc.enable()
 
 
+def remove_folder(folder: Path) -> None:
+    """Delete a folder and all in it, if it is there. Raises :class:`UserError` that names it."""
+    try:
+        if folder.exists():
+            shutil.rmtree(folder)
+    except OSError as error:
+        raise UserError(
+            f"{folder} could not be deleted: {error.strerror or error}. Close the programs that "
+            "use it and try again."
+        ) from error
+
+
 def _shown(row: sqlite3.Row, column: str) -> str:
     try:
         shown = str(row[column])
@@ -275,8 +288,7 @@ def _plain(value: object) -> object:
 
 def ellipse_columns(ellipse: Ellipse | None, prefix: str = "") -> dict[str, float | None]:
     """The five columns of an ellipse, all NULL where there is none."""
-    names = ("cx", "cy", "a", "b", "angle_deg")
     return {
         f"{prefix}{name}": None if ellipse is None else float(getattr(ellipse, name))
-        for name in names
+        for name in ellipse_names()
     }

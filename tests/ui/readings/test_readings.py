@@ -303,7 +303,7 @@ def test_a_reading_under_another_name_is_shown_and_known_once_the_name_is_entere
     name.setText("ben")
     name.editingFinished.emit()
     assert dialog.conflicts.count() == 0
-    assert "24 readings here already" in dialog.summary.text()
+    assert "24 readings are here already" in dialog.summary.text()
     dialog.reject()
     assert {reading.observer for reading in open_session.open.readings.all()} == {"ben"}
 

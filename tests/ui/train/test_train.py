@@ -179,7 +179,9 @@ def test_an_accepted_copy_does_not_count_and_the_plan_says_so(page: TrainPage) -
     project.pairs.review(pair.id, "accepted", reviewer="me")
     after = plan_training(project, None, real=None, synthetic=None, seed=0)
     assert after.pairs == before.pairs
-    assert "1 accepted pair left out, too similar to a training frame" in " ".join(after.warnings)
+    assert "1 accepted pair is left out as too similar to a training frame" in " ".join(
+        after.warnings
+    )
     assert not any("held-out" in text for text in after.warnings)
 
 
@@ -193,7 +195,7 @@ def test_proposals_do_not_count(page: TrainPage) -> None:
         )
     after = plan_training(project, None, real=None, synthetic=None, seed=0)
     assert after.parts == before.parts
-    assert any("8 proposals left out" in text for text in after.warnings)
+    assert any("8 proposals are left out" in text for text in after.warnings)
 
 
 def test_more_than_there_is_is_refused_before_the_start(page: TrainPage) -> None:

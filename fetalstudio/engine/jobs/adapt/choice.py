@@ -42,7 +42,7 @@ class HeldOutFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class Measurement:
     """The figures after ``step`` steps, and whether they were the best so far."""
 
     step: int
@@ -55,7 +55,7 @@ class Measured:
         return {"step": self.step, **self.figures.plain(), **offset, "best": float(self.best)}
 
     @classmethod
-    def of_row(cls, row: Mapping[str, float]) -> Measured:
+    def of_row(cls, row: Mapping[str, float]) -> Measurement:
         """The measurement of a :meth:`row`."""
         offset = Offset(*(row.get(f"drawn_{field.name}", 0.0) for field in fields(Offset)))
         figures = HeldOutFigures(
@@ -72,11 +72,11 @@ class Measured:
 class Choice:
     """The measurements so far. The first one is that of the parent."""
 
-    def __init__(self, measured: list[Measured]) -> None:
+    def __init__(self, measured: list[Measurement]) -> None:
         self.measured = measured
 
     @property
-    def best(self) -> Measured:
+    def best(self) -> Measurement:
         """The last measurement that was better than all before it; if there is none, the first."""
         return next((m for m in reversed(self.measured) if m.best), self.measured[0])
 

@@ -1,4 +1,4 @@
-"""Job ``adapt``: fit the synthesizer to a handful of a project's own frames."""
+"""Job ``adapt``: adapt the synthesizer to a handful of a project's own frames."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from fetalstudio.engine.jobs.adapt.choice import (
     AdaptingCountdown,
     Choice,
     HeldOutFigures,
-    Measured,
+    Measurement,
     pace_of,
 )
 from fetalstudio.engine.jobs.adapt.data import AdaptData, choose_adapt_data
@@ -130,6 +130,8 @@ def run(request: AdaptRequest, report: Report, cancelled: CancelCheck) -> AdaptR
 
 
 class _Adapting:
+    """One adaptation: what it has measured, recorded and saved so far."""
+
     def __init__(
         self,
         project: Project,
@@ -148,7 +150,7 @@ class _Adapting:
         self.report, self.cancelled = report, cancelled
         self.progress = Steps(None, report, cancelled)
         self.saved = any(m.run_id == held.id for m in project.models.all("synthesizer"))
-        self.measured = [Measured.of_row(row) for row in held.history]
+        self.measured = [Measurement.of_row(row) for row in held.history]
         self.choice = Choice(self.measured)
         self.losses: list[float] = []
         self.countdown = AdaptingCountdown(
@@ -215,7 +217,7 @@ class _Adapting:
         """Measure the parent, also in a resumed run: later images are compared with its own."""
         figures, self.before = self._measure(self.parent)
         if not self.measured:
-            self._take(Measured(0, figures, False), math.nan)
+            self._take(Measurement(0, figures, False), math.nan)
         self.report(Preview(self.held_out.sheet([("Before", self.before)]), "before"))
 
     def _stepped(self, step: int, loss: float) -> None:
@@ -237,8 +239,8 @@ class _Adapting:
         loss = sum(self.losses) / len(self.losses) if self.losses else math.nan
         self.losses.clear()
         if best:
-            self._save(synthesizer, Measured(step, figures, best))
-        self._take(Measured(step, figures, best), loss)
+            self._save(synthesizer, Measurement(step, figures, best))
+        self._take(Measurement(step, figures, best), loss)
         rows = [("Before", self.before), (f"After {step} steps", pictures)]
         self.report(Preview(self.held_out.sheet(rows), f"step {step}"))
         return self.choice.patient(self.request.patience)
@@ -249,7 +251,7 @@ class _Adapting:
         with self.countdown.measuring():
             return self.held_out.measure(synthesizer, self.progress)
 
-    def _take(self, measured: Measured, loss: float) -> None:
+    def _take(self, measured: Measurement, loss: float) -> None:
         self.measured.append(measured)
         f = measured.figures
         entry = measured.row()
@@ -271,7 +273,7 @@ class _Adapting:
 
     # -- the best -----------------------------------------------------------------------------
 
-    def _save(self, synthesizer: Synthesizer, measured: Measured) -> None:
+    def _save(self, synthesizer: Synthesizer, measured: Measurement) -> None:
         card = self._base_card(_card_figures(measured.figures))
         saved = Synthesizer(synthesizer.pipeline, card, "unsaved", synthesizer.finish)
         with atomic_folder(self.held.folder) as temporary:

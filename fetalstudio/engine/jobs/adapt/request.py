@@ -12,7 +12,7 @@ from fetalstudio.engine.process.job import Job
 
 @dataclass(frozen=True, slots=True)
 class AdaptRequest:
-    """Job ``adapt``: fit the synthesizer to the project's own frames.
+    """Job ``adapt``: adapt the synthesizer to the project's own frames.
 
     After a crash the same request resumes the run from its last checkpoint.
     """

@@ -1,4 +1,4 @@
-"""Job ``adapt-sd``: fit Stable Diffusion to the project's own frames by a LoRA."""
+"""Job ``adapt-sd``: adapt Stable Diffusion to the project's own frames by a LoRA."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from fetalstudio.engine.process.job import Job
 
 @dataclass(frozen=True, slots=True)
 class AdaptStableDiffusionRequest:
-    """Job ``adapt-sd``: fit Stable Diffusion to the project's own frames by a LoRA.
+    """Job ``adapt-sd``: adapt Stable Diffusion to the project's own frames by a LoRA.
 
     After a cancel or a crash, a request with the same name resumes the run.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import get_args
 
 from fetalstudio import distributed
@@ -35,6 +35,16 @@ _AT_ONCE = 8
 """Frames for each process between two checks for cancellation."""
 
 
+@dataclass(frozen=True, slots=True)
+class _How:
+    """How each frame is measured, for the processes that share the frames."""
+
+    model: FoundModel
+    prompt: Prompt
+    protocol: Protocol
+    snap: bool
+
+
 def run(request: EvaluateRequest, report: Report, cancelled: CancelCheck) -> EvaluateResult:
     """Evaluate on the requested frames; warns if the model was trained on some of them."""
     prompt_known = request.prompt in (None, *get_args(Prompt))
@@ -58,7 +68,7 @@ def run(request: EvaluateRequest, report: Report, cancelled: CancelCheck) -> Eva
         taken_over = project.annotations.taken_over()
         results = []
         for protocol in protocols:
-            scores = _scores(model, items, prompt, protocol, request.snap, steps)
+            scores = _scores(_How(model, prompt, protocol, request.snap), items, steps)
             result = summarise(model.name, scores, prompt=prompt, protocol=protocol)
             conventions = {}
             # A box draws the answer to the person's ellipse, and snapping is not the segmenter's.
@@ -111,40 +121,24 @@ def _frames(
     return items, known
 
 
-def _scores(
-    model: FoundModel,
-    items: Sequence[LabelledFrame],
-    prompt: Prompt,
-    protocol: Protocol,
-    snap: bool,
-    steps: Steps,
-) -> list[FrameScore]:
+def _scores(how: _How, items: Sequence[LabelledFrame], steps: Steps) -> list[FrameScore]:
     """The scores of all frames, divided among the processes, a few frames at a time."""
     scores: list[FrameScore] = []
     at_once = _AT_ONCE * distributed.size() if distributed.size() > 1 else 1
     for start in range(0, len(items), at_once):
         some = items[start : start + at_once]
-        work = [
-            (model, item.loaded(), prompt, protocol, start + i, snap) for i, item in enumerate(some)
-        ]
+        work = [(how, item.loaded(), start + i) for i, item in enumerate(some)]
         scores += distributed.each(_score, work)
         steps.advance(steps.done + len(some), note=some[-1].name)
     return scores
 
 
-def _score(
-    model: FoundModel,
-    frame: LabelledFrame,
-    prompt: Prompt,
-    protocol: Protocol,
-    seed: int,
-    snap: bool,
-) -> FrameScore:
+def _score(how: _How, frame: LabelledFrame, seed: int) -> FrameScore:
     return score_frame(
-        load_segmenter(model),
+        load_segmenter(how.model),
         frame,
-        prompt=prompt,
-        protocol=protocol,
+        prompt=how.prompt,
+        protocol=how.protocol,
         seed=seed,
-        outline=load_outline() if snap else None,
+        outline=load_outline() if how.snap else None,
     )

@@ -31,7 +31,8 @@ class EvaluateRequest:
     """With ``both``, the result is that of ``native`` and contains that of ``paper``."""
     frame_ids: tuple[str, ...] | None = None
     held_out: bool = False
-    """Leave out the subjects of the segmenter's training and validation frames."""
+    """Leave out the subjects that the segmenter saw: in its training, in the choice of its best
+    epoch, or in its calibration."""
     snap: bool = False
     """Measure the ellipses after the second look that moves them onto the skull. Frames that this
     second look was trained on count as seen."""

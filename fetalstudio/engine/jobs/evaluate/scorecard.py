@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import combinations
 
 import numpy as np
 
 from fetalstudio.core.statistics import FEW_SUBJECTS
 from fetalstudio.core.words import counted
+from fetalstudio.engine.cohort_conventions import CohortConvention, apart
 from fetalstudio.engine.jobs.evaluate.request import EvaluateResult, FrameScore
 
 _GALLERY = 12
@@ -70,16 +70,8 @@ def cautions(result: EvaluateResult) -> list[str]:
 def conventions(result: EvaluateResult) -> list[str]:
     """A sentence for a person on how each cohort is drawn, and one on cohorts that differ."""
     found = result.conventions
-    lines = [
-        f"Heads of {cohort} are {convention.sentence}." for cohort, convention in found.items()
-    ]
-    lines += [
-        f"{one} and {other} are drawn differently. A segmenter that learns from both draws in "
-        "between: train and export them apart."
-        for one, other in combinations(found, 2)
-        if found[one].differs(found[other])
-    ]
-    return lines
+    lines = [f"Heads of {cohort} are {drawn.sentence}." for cohort, drawn in found.items()]
+    return lines + apart({c: CohortConvention(c, drawn) for c, drawn in found.items()})
 
 
 def _span(interval: Sequence[float], digits: int, sign: str = "") -> str:

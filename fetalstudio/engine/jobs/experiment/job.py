@@ -15,7 +15,7 @@ from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.progress import Stopped
 from fetalstudio.core.training_settings import TrainingSettings, settings_of
 from fetalstudio.core.words import counted
-from fetalstudio.engine.cohort_split import keep_parts, labelled, some_of
+from fetalstudio.engine.cohort_split import labelled, some_of
 from fetalstudio.engine.comparisons import comparisons
 from fetalstudio.engine.jobs.experiment.mixes import (
     dice_of,
@@ -32,7 +32,7 @@ from fetalstudio.engine.jobs.experiment.request import (
     result_of,
     steps_in,
 )
-from fetalstudio.engine.jobs.train.data import TrainingData, select_training_data, with_duplicates
+from fetalstudio.engine.jobs.train.data import TrainingData, required_training_data
 from fetalstudio.engine.models.loading import BUILT_IN, find_model, load_segmenter
 from fetalstudio.engine.models.seen import seen_by
 from fetalstudio.engine.process.events import Checkpoint, Warned
@@ -130,8 +130,7 @@ def _request_of(run: Run, project: Project) -> ExperimentRequest:
 
 def _draw(project: Project, request: ExperimentRequest, seed: int) -> TrainingData:
     """The training data of one seed. All seeds have the same validation and test part."""
-    keep_parts(project, request.cohort)
-    data = select_training_data(
+    data = required_training_data(
         project,
         request.cohort,
         real=request.real,
@@ -139,10 +138,6 @@ def _draw(project: Project, request: ExperimentRequest, seed: int) -> TrainingDa
         segmenter=request.segmenter,
         seed=seed,
     )
-    if not data.problems:
-        data = with_duplicates(data, project)
-    if data.problems:
-        raise InputError(" ".join(data.problems))
     if not data.pairs:
         raise InputError(
             f"{project.path} has no accepted pair that can be trained on, so there is nothing to "
@@ -176,6 +171,8 @@ def _more(data: TrainingData, seed: int) -> Sequence[LabelledFrame]:
 
 
 class _Experiment:
+    """One experiment: the trainings that are done, and those that are missing."""
+
     def __init__(
         self,
         project: Project,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fetalstudio.core.convention import Convention
 from fetalstudio.engine.cohort_split import check_cohort
 from fetalstudio.engine.jobs.propose.request import Proposal, ProposeRequest, ProposeResult
-from fetalstudio.engine.measured_conventions import measured_conventions
+from fetalstudio.engine.measured_conventions import proposal_conventions
 from fetalstudio.engine.models.loading import BUILT_IN, find_model, load_outline, load_segmenter
 from fetalstudio.engine.process.events import Warned
 from fetalstudio.engine.process.job import CancelCheck, Report
@@ -55,7 +55,7 @@ def run(request: ProposeRequest, report: Report, cancelled: CancelCheck) -> Prop
         conventions = {}
         outline = load_outline() if request.snap else None
         if request.convention:
-            conventions = measured_conventions(
+            conventions = proposal_conventions(
                 project, model, prompt, frames, report, cancelled, outline
             )
         steps = Steps(len(frames), report, cancelled, "proposing")
@@ -116,7 +116,7 @@ class _Boxes:
             return
         self._model = find_model("segmenter", BUILT_IN, project)
         if request.convention:
-            self._conventions = measured_conventions(
+            self._conventions = proposal_conventions(
                 project, self._model, "auto", bare, report, cancelled
             )
 

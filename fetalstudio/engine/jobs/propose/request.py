@@ -39,10 +39,10 @@ class ProposeRequest:
     segmenter is used with, and the built-in segmenter finds the box where no proposal has one."""
     convention: bool = True
     """Draw as the annotators of each frame's cohort do, where enough of their ellipses are known:
-    see :func:`~fetalstudio.engine.measured_conventions.measured_conventions`."""
+    see :func:`~fetalstudio.engine.measured_conventions.proposal_conventions`."""
     snap: bool = SNAP
-    """Move each ellipse onto the outline of the skull by a second look at the frame. No convention
-    is then followed."""
+    """Move each ellipse onto the outline of the skull by a second look at the frame. It then
+    follows the convention of ellipses that were moved in the same way."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ class SampleRequest:
     """``first``, ``second``, ``third`` (trimester), ``any``; ``auto``: by the HC if calibrated;
     ``simulated``: by the scanner simulator, without the network."""
     reference: NDArray[np.uint8] | None = None
-    """A real frame, (H, W) uint8, that lends its sector and its grain."""
+    """A real frame, (H, W) uint8, that lends its sector, brightness and grain."""
     replaces: Ellipse | None = None
     """The head in ``reference``. If it is given, the tissue around the heads is kept."""
     project: Path | None = None

@@ -37,8 +37,8 @@ def ellipses_like(
     """``count`` ellipses that resemble those of :func:`batch_sources`, each on a frame's sector.
 
     A larger count with the same seed begins with the same ellipses. ``progress`` is checked before
-    each ellipse. Raises :class:`InputError` if the cohort has no annotated
-    frame or cannot meet the constraints.
+    each ellipse. Raises :class:`InputError` if the cohort has no annotated frame or cannot meet the
+    constraints.
     """
     sources = batch_sources(project, cohort)
     distribution = HeadDistribution(sources, constraints)
@@ -60,9 +60,8 @@ def with_lenders(
     """The ellipses, each with the frame of the training part whose head is nearest as its lender.
 
     A frame of another size cannot lend its sector. An ellipse without such a frame stays as it is,
-    and so does one that names its lender.
-    ``progress`` is checked before each ellipse. Raises :class:`InputError` for a cohort that does
-    not exist.
+    and so does one that names its lender. ``progress`` is checked before each ellipse. Raises
+    :class:`InputError` for a cohort that does not exist.
     """
     check_cohort(project, cohort)
     frames = labelled_if_any(project, cohort)

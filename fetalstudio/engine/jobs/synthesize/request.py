@@ -31,8 +31,8 @@ class SynthesizeRequest:
     ellipses: tuple[NamedEllipse, ...] | None = None
     """Ellipses to make one pair each for."""
     sector: Sector = "lent"
-    """With ``ellipses``: ``lent`` takes sector, grain and calibration of the annotated frame of the
-    same size whose head is nearest; ``made`` leaves the sector to the synthesizer."""
+    """With ``ellipses``: ``lent`` takes sector, brightness, grain and calibration of the annotated
+    frame of the same size whose head is nearest; ``made`` leaves them to the synthesizer."""
     resume: int | None = None
     """Id of an unfinished batch, to make the missing pairs with its own settings."""
     constraints: HeadConstraints | None = None

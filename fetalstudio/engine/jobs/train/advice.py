@@ -12,7 +12,7 @@ from typing import Literal
 
 from fetalstudio.core.convention import FEWEST
 from fetalstudio.core.labelled import LabelledFrame
-from fetalstudio.core.words import counted
+from fetalstudio.core.words import counted, counted_are
 from fetalstudio.engine.cohort_conventions import CohortConvention
 from fetalstudio.engine.evidence import KNOWS, Answer, Finding, Knowledge, measured
 from fetalstudio.engine.models.seen import Seen
@@ -99,9 +99,9 @@ def unlike_the_cohort(pairs: Sequence[Pair], drawn: Mapping[str, CohortConventio
     if not apart or not plain:
         return []
     return [
-        f"{counted(plain, 'accepted pair')} drawn with the skull on the ellipse, which the frames "
-        f"are not ({apart[0].sentence.rstrip('.')}). The segmenter would unlearn how these are "
-        "drawn: make and accept new pairs, or train on real frames alone."
+        f"{counted_are(plain, 'accepted pair')} drawn with the skull on the ellipse, but the "
+        f"frames are not ({apart[0].sentence.rstrip('.')}). The segmenter would unlearn how the "
+        "frames are drawn: make and accept new pairs, or train on real frames alone."
     ]
 
 

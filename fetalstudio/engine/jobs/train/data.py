@@ -17,10 +17,11 @@ from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.splits import Part
 from fetalstudio.core.statistics import FEW_SUBJECTS
 from fetalstudio.core.training_settings import RECOMMENDED, PairCount
-from fetalstudio.core.words import counted
+from fetalstudio.core.words import counted, counted_are
 from fetalstudio.engine.cohort_conventions import apart, kept_conventions
 from fetalstudio.engine.cohort_split import (
     checked_real,
+    keep_parts,
     labelled_frames,
     of_part,
     some_of,
@@ -139,6 +140,28 @@ def select_training_data(
     return replace(data, problems=tuple(problems), warnings=tuple(warnings))
 
 
+def required_training_data(
+    project: Project,
+    cohort: str | None,
+    *,
+    real: int | None,
+    synthetic: PairCount,
+    segmenter: str | None,
+    seed: int,
+) -> TrainingData:
+    """:func:`select_training_data` and :func:`with_duplicates` for a job: the part of each subject
+    is stored. Raises :class:`InputError` that says what is missing or wrong."""
+    keep_parts(project, cohort)
+    data = select_training_data(
+        project, cohort, real=real, synthetic=synthetic, segmenter=segmenter, seed=seed
+    )
+    if not data.problems:
+        data = with_duplicates(data, project)
+    if data.problems:
+        raise InputError(" ".join(data.problems))
+    return data
+
+
 def with_duplicates(data: TrainingData, project: Project) -> TrainingData:
     """``data`` with a problem for each image that is in two parts. This reads every frame."""
     frames: Mapping[Part, Sequence[str]] = {
@@ -210,18 +233,20 @@ def _warnings(
     said = []
     proposed = sum(a.state == "proposed" for a in project.annotations.by_frame(cohort).values())
     if proposed:
-        which, them = counted(proposed, "proposal"), "it" if proposed == 1 else "them"
-        said.append(f"{which} left out, because no person has confirmed {them}.")
+        them = "it" if proposed == 1 else "them"
+        said.append(
+            f"{counted_are(proposed, 'proposal')} left out, because no person has confirmed {them}."
+        )
     tested = len({item.subject for item in data.test})
     if 0 < tested < FEW_SUBJECTS:
         said.append(
-            f"Only {counted(tested, 'subject')} to test on, which is too few to decide whether the "
-            f"new model is better; {FEW_SUBJECTS} are needed."
+            f"Only {counted_are(tested, 'subject')} in the test part, too few to decide whether "
+            f"the new model is better; {FEW_SUBJECTS} are needed."
         )
     if 0 < len(data.validation) < FEW_VALIDATION_FRAMES:
         said.append(
-            f"Only {counted(len(data.validation), 'frame')} to choose the best epoch with, which "
-            "may be the best by chance."
+            f"Only {counted_are(len(data.validation), 'frame')} in the validation part, so the "
+            "best epoch may be the best by chance."
         )
     taken_over = project.annotations.taken_over()
     judges = [item.id for item in (*data.validation, *data.test)]
@@ -233,14 +258,14 @@ def _warnings(
         )
     if data.copies:
         said.append(
-            f"{counted(data.copies, 'accepted pair')} left out, too similar to a training frame of "
-            "the synthesizer."
+            f"{counted_are(data.copies, 'accepted pair')} left out as too similar to a training "
+            "frame of the synthesizer."
         )
     left_out = project.counts()["accepted"] - data.usable - data.copies
     if left_out:
         said.append(
-            f"{counted(left_out, 'accepted pair')} left out, because their sectors are from frames "
-            "of held-out subjects, or because their synthesizer saw such subjects."
+            f"{counted_are(left_out, 'accepted pair')} left out, because their sectors are from "
+            "frames of held-out subjects, or because their synthesizer saw such subjects."
         )
     if data.usable == 0 and synthetic != 0:
         said.append("There are no accepted pairs, so the training uses real frames alone.")

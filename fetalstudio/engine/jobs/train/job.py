@@ -14,16 +14,12 @@ from fetalstudio.core.progress import Stopped
 from fetalstudio.core.prompts import in_words
 from fetalstudio.core.training_settings import RECOMMENDED, settings_of
 from fetalstudio.engine.cohort_conventions import kept_conventions
-from fetalstudio.engine.cohort_split import keep_parts, labelled, labelled_cohorts
+from fetalstudio.engine.cohort_split import labelled, labelled_cohorts
 from fetalstudio.engine.comparisons import comparisons
 from fetalstudio.engine.jobs.evaluate.evaluation import score_frame, summarise
 from fetalstudio.engine.jobs.evaluate.request import EvaluateResult
 from fetalstudio.engine.jobs.train.cost import TrainingCountdown, Work, cost, kind_of, pace_of
-from fetalstudio.engine.jobs.train.data import (
-    TrainingData,
-    select_training_data,
-    with_duplicates,
-)
+from fetalstudio.engine.jobs.train.data import TrainingData, required_training_data
 from fetalstudio.engine.jobs.train.request import TrainRequest, TrainResult
 from fetalstudio.engine.jobs.train.verdict import compare, how_to_use
 from fetalstudio.engine.measured_conventions import measure_conventions
@@ -168,8 +164,7 @@ def choose_data(project: Project, request: TrainRequest) -> TrainingData:
     pairs = 0 if request.synthetic == RECOMMENDED else request.synthetic
     asked = {"real": request.real or 0, "synthetic": pairs or 0}
     check_ranges({name: (count, 0, 10**6) for name, count in asked.items()})
-    keep_parts(project, request.cohort)
-    data = select_training_data(
+    return required_training_data(
         project,
         request.cohort,
         real=request.real,
@@ -177,14 +172,12 @@ def choose_data(project: Project, request: TrainRequest) -> TrainingData:
         segmenter=request.segmenter,
         seed=request.settings.seed,
     )
-    if not data.problems:
-        data = with_duplicates(data, project)
-    if data.problems:
-        raise InputError(" ".join(data.problems))
-    return data
 
 
 class _Training:
+    """One training: what it has measured, recorded and saved so far. It is the ``Progress`` of its
+    fine-tuning."""
+
     def __init__(
         self,
         project: Project,
