@@ -457,11 +457,17 @@ class Session(QObject):
         handle = self.engine.submit(request, replace=replace)
         handle.warned.connect(lambda text: self._job_warned(text, known))
         handle.failed.connect(self._job_failed)
+        handle.on_cancelled(lambda _result: self._job_cancelled(handle))
         return handle
 
     def _job_warned(self, text: str, known: Sequence[str]) -> None:
         if text not in known:
             self.message.emit(text, "warning")
+
+    def _job_cancelled(self, handle: JobHandle[Result]) -> None:
+        if handle.run is not None and self.is_open(handle.run.project):
+            # Where its process had to be ended, it could not record it.
+            self.open.runs.fail_crashed(cancelled=handle.run.id)
 
     def _job_failed(self, event: Failed) -> None:
         # A person can correct bad input, and a traceback would only be a distraction.

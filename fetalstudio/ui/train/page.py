@@ -307,7 +307,7 @@ class TrainPage(QWidget):
         handle.preview.connect(self._preview)
         path = request.project  # the job continues when another project is opened
         handle.on_finished(lambda result: self._show_result(path, result))
-        handle.on_cancelled(lambda result: self._show_result(path, result))
+        handle.on_cancelled(lambda result: self._stopped(path, result))
         handle.ended.connect(self._ended)
 
     def _epoch(self, epoch: Epoch) -> None:
@@ -330,6 +330,12 @@ class TrainPage(QWidget):
                 self.session.message.emit(f"{path.name}: {result.verdict}", "info")
             elif not self.isVisible():
                 self.session.message.emit(result.verdict, "info")
+
+    def _stopped(self, path: Path, result: TrainResult | None) -> None:
+        if result is None and self._handle is not None and (kept := self._handle.kept):
+            self.session.models_changed.emit()
+            self.session.message.emit(f"{path.name}: {kept}", "info")
+        self._show_result(path, result)
 
     def _ended(self) -> None:
         self._handle = None
@@ -389,7 +395,8 @@ class TrainPage(QWidget):
                 best_epoch=(run.verdict or {}).get("best_epoch"),
                 expected_epochs=(settings_of(run.settings).epochs if run.state == "running" else 0),
             )
-            self.verdict.show_verdict(run.verdict, without_verdict(run, resumable=resumable))
+            otherwise = without_verdict(run, self._model_of_run(), resumable=resumable)
+            self.verdict.show_verdict(run.verdict, otherwise)
         self._show_adoption()
 
     # -- adopting -----------------------------------------------------------------------------

@@ -70,13 +70,18 @@ def run_text(run: Run) -> str:
     return f"{run.name}\n{run.state}"
 
 
-def without_verdict(run: Run, *, resumable: bool) -> str:
-    """The text that is shown for a run without a verdict."""
+def without_verdict(run: Run, model: str | None, *, resumable: bool) -> str:
+    """The text that is shown for a run without a verdict. ``model``: the name of its model."""
     if run.state == "running":
         return "The verdict follows when the training ends."
     if run.state == "finished":
         return "This run has no verdict."
     how = "Stopped" if run.state == "cancelled" else "Failed"
+    if resumable and model is not None:
+        return (
+            f"{how} before its verdict. {model}, the model of its best epoch so far, is kept but "
+            "not tested. Resume the run to continue after its last epoch, up to the verdict."
+        )
     if resumable:
         return f"{how} before its verdict. Resume it to continue after its last epoch."
     return f"{how} before its first epoch was complete. Start a new training."

@@ -327,9 +327,8 @@ class MainWindow(QMainWindow):
         box.setWindowTitle("A job is running")
         box.setText(f"{running.job.title} is still running.")
         dropped = f" {counted(waiting, 'waiting job')} will not be done." if waiting else ""
-        box.setInformativeText(
-            f"If you leave, the job is stopped. What it has saved is kept.{dropped}"
-        )
+        kept = running.kept or "What it has saved is kept."
+        box.setInformativeText(f"If you leave, the job is stopped. {kept}{dropped}")
         leave = box.addButton("Stop it and leave", QMessageBox.ButtonRole.AcceptRole)
         stay = box.addButton("Stay", QMessageBox.ButtonRole.RejectRole)
         box.setDefaultButton(stay)

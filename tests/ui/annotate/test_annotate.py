@@ -29,6 +29,7 @@ from fetalstudio.engine.jobs.propose.request import Proposal, ProposeRequest, Pr
 from fetalstudio.engine.jobs.snap.request import SnapRequest, SnapResult
 from fetalstudio.engine.process.client import EngineClient
 from fetalstudio.engine.process.events import Cancelled, Event, Failed, Finished
+from fetalstudio.engine.process.job import Asked
 from fetalstudio.project.project import Project
 from fetalstudio.project.store.backups import Backup
 from fetalstudio.project.store.database import Database
@@ -860,7 +861,7 @@ class Cancels(EngineClient):
         super().__init__()
         self.ids: list[int] = []
 
-    def cancel(self, job_id: int) -> None:
+    def cancel(self, job_id: int, asked: Asked = Asked.TO_STOP) -> None:
         self.ids.append(job_id)
 
 

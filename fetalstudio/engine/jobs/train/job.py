@@ -60,7 +60,7 @@ def run(request: TrainRequest, report: Report, cancelled: CancelCheck) -> TrainR
     """Train, keep the best epoch as a model of the project, and measure it on the test part.
 
     Cancelling keeps the best epoch so far; the ``Cancelled`` event then carries the result, unless
-    no epoch had been finished.
+    no epoch had been finished or the job was asked to stop now, without the test.
     """
     with Project.open(request.project) as project:
         resumed = None if request.resume is None else _unfinished(project, request.resume)
@@ -237,7 +237,7 @@ class _Training:
             progress=self,
             on_epoch=self._epoch,
         )
-        stopped = self.cancelled()
+        stopped = bool(self.cancelled())
         if len(figures) < 2:
             raise Stopped
         self._catch_up(tuned, figures)
@@ -322,6 +322,7 @@ class _Training:
 
     def _evaluate(self, segmenter: Segmenter, note: str, finish: bool = False) -> EvaluateResult:
         steps = Steps(len(self.data.test), self.report, self.cancelled, note, finishing=finish)
+        steps.check()  # one frame may take a large model longer than there is time to stop
         scores = []
         for item in self.data.test:
             scores.append(score_frame(segmenter, item, prompt=self.start.prompt))
