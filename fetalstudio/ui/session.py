@@ -22,6 +22,7 @@ from fetalstudio.engine.jobs.import_frames.request import ImportRequest
 from fetalstudio.engine.jobs.propose.request import ProposeResult
 from fetalstudio.engine.process.events import Failed
 from fetalstudio.engine.process.job import Request
+from fetalstudio.project.importing.choices import Choices
 from fetalstudio.project.importing.importers import ImportReport
 from fetalstudio.project.importing.options import ImportOptions
 from fetalstudio.project.project import Project
@@ -222,11 +223,16 @@ class Session(QObject):
         come back.
         """
         cohorts = [
-            ImportRequest(path, samples_dir(), SAMPLE_COHORT, options=ImportOptions(format="hc18")),
+            ImportRequest(
+                path,
+                samples_dir(),
+                Choices(SAMPLE_COHORT),
+                options=ImportOptions(format="hc18"),
+            ),
             ImportRequest(
                 path,
                 wide_samples_dir(),
-                WIDE_SAMPLE_COHORT,
+                Choices(WIDE_SAMPLE_COHORT),
                 options=ImportOptions(format="huggingface", keep_names=True),
             ),
         ]
