@@ -29,7 +29,7 @@ from fetalstudio.ui.common.form import page_action
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.worklist import least_certain, next_to_do
 
-_DRAW_HINT = "Drag the long axis, outer edge to outer edge"
+_DRAW_HINT = "Drag the long axis, outer edge to outer edge, or press I"
 _EDIT_HINT = "Drag a handle, or press arrows, - +, [ ], Q E"
 
 
@@ -136,7 +136,12 @@ class AnnotatePage(QWidget):
         column.setSpacing(0)
         self.bar = FrameBar(
             (self.previous_action, self.next_action),
-            (self.canvas_actions.draw, self.canvas_actions.box, self.canvas_actions.remove),
+            (
+                self.canvas_actions.draw,
+                self.canvas_actions.box,
+                self.canvas_actions.place,
+                self.canvas_actions.remove,
+            ),
             (self.propose_action, self.snap_action),
             (self.undo_action, self.redo_action),
         )

@@ -126,6 +126,7 @@ class AdjudicationPage(QWidget):
         for action in (
             self.canvas_actions.draw,
             self.canvas_actions.box,
+            self.canvas_actions.place,
             self.canvas_actions.remove,
         ):
             row.addWidget(tool_button(action))

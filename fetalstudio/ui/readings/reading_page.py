@@ -115,6 +115,7 @@ class ReadingPage(QWidget):
         for action in (
             self.canvas_actions.draw,
             self.canvas_actions.box,
+            self.canvas_actions.place,
             self.canvas_actions.remove,
         ):
             row.addWidget(tool_button(action))
