@@ -28,15 +28,15 @@ class FrameBar(QWidget):
     """The bar above the frame: two arrows, its name and position, and groups of buttons.
 
     The button of an action with an icon shows both the icon and the text. Where there is no room
-    for the name, it takes that of the ``spared`` buttons, one after another: of actions that are
-    in the groups and have keys.
+    for the name, it takes that of the ``spared`` buttons, one set after another: of actions that
+    are in the groups and have keys.
     """
 
     def __init__(
         self,
         arrows: tuple[QAction, QAction],
         *groups: Sequence[QAction],
-        spared: Sequence[QAction] = (),
+        spared: Sequence[Sequence[QAction]] = (),
     ) -> None:
         super().__init__()
         theme.style(self, "bar")
@@ -65,7 +65,7 @@ class FrameBar(QWidget):
                 if not action.icon().isNull():
                     button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
                 row.addWidget(button)
-        self._spared = [buttons[action] for action in spared]
+        self._spared = [[buttons[action] for action in actions] for actions in spared]
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
@@ -73,9 +73,11 @@ class FrameBar(QWidget):
             b: b.sizeHint().width() + theme.SPACE // 2 for b in self.findChildren(QToolButton)
         }
         needed = sum(widths.values()) + _NAME_WIDTH
-        for button in self._spared:
-            button.setVisible(needed <= self.width())
-            needed -= widths[button] if button.isHidden() else 0
+        for spared in self._spared:
+            fits = needed <= self.width()
+            for button in spared:
+                button.setVisible(fits)
+                needed -= 0 if fits else widths[button]
 
 
 class ViewBar(QWidget):

@@ -144,7 +144,7 @@ class AnnotatePage(QWidget):
             ),
             (self.propose_action, self.snap_action),
             (self.undo_action, self.redo_action),
-            spared=(self.canvas_actions.place, self.redo_action, self.undo_action),
+            spared=((self.canvas_actions.place,), (self.undo_action, self.redo_action)),
         )
         column.addWidget(self.bar)
         column.addWidget(self.canvas, 1)
