@@ -33,6 +33,8 @@ CLICK_PX = 6.0
 """Screen px; a shorter stroke is a click."""
 MERGE_MS = 400
 """Key strokes that follow each other within this time are one edit."""
+_HELD_MS = 1500
+"""A key that is held down repeats sooner; what it does in all is one edit."""
 
 _ANCHORED = Qt.KeyboardModifier.ShiftModifier | Qt.KeyboardModifier.AltModifier
 _GHOST = EllipseStyle(theme.STATE_COLOURS["proposed"], dashed=True)
@@ -86,7 +88,6 @@ class FrameCanvas(FrameView):
         self._turn_cursor = overlay.turn_cursor()
         self._key_edits = QTimer(self)
         self._key_edits.setSingleShot(True)
-        self._key_edits.setInterval(MERGE_MS)
         self._key_edits.timeout.connect(self._commit)
         self.setMouseTracking(True)
         self.setAccessibleName("Frame and ellipse")
@@ -387,7 +388,7 @@ class FrameCanvas(FrameView):
         edited = self._edited_by(event)
         if edited is not None:
             self._change(edited)
-            self._key_edits.start()
+            self._key_edits.start(_HELD_MS)
         elif event.key() == Qt.Key.Key_Escape:
             if not self.cancel() and self._tool is Tool.EDIT:
                 event.ignore()
@@ -398,6 +399,8 @@ class FrameCanvas(FrameView):
             super().keyPressEvent(event)
 
     def keyReleaseEvent(self, event: QKeyEvent) -> None:
+        if self._key_edits.isActive() and not event.isAutoRepeat():
+            self._key_edits.start(MERGE_MS)
         if key_of(event) != Qt.Key.Key_H:
             super().keyReleaseEvent(event)
         elif not event.isAutoRepeat():

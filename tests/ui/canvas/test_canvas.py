@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
-from PySide6.QtGui import QColor, QMouseEvent, QUndoCommand, QUndoStack, QWheelEvent
+from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QUndoCommand, QUndoStack, QWheelEvent
 from PySide6.QtTest import QSignalSpy, QTest
 from PySide6.QtWidgets import QApplication, QMainWindow
 from pytestqt.qtbot import QtBot
@@ -429,6 +429,21 @@ def test_key_strokes_in_a_row_become_one_edit_by_themselves(
     assert edits.count() == 1
     assert edits.at(0)[0].cx == 408
     assert changes.count() == 8
+
+
+def test_a_key_that_is_held_down_makes_one_edit(
+    canvas: FrameCanvas, edits: QSignalSpy, qtbot: QtBot
+) -> None:
+    """A keyboard waits longer before it repeats a key than a person between two strokes."""
+    QTest.keyPress(canvas, Qt.Key.Key_Right)
+    QTest.qWait(MERGE_MS + 200)
+    assert edits.count() == 0
+    repeated = QEvent.Type.KeyPress, Qt.Key.Key_Right, NONE, "", True
+    QApplication.sendEvent(canvas, QKeyEvent(*repeated))
+    QTest.keyRelease(canvas, Qt.Key.Key_Right)
+    qtbot.waitUntil(lambda: edits.count() == 1)
+    moved = canvas.ellipse()
+    assert moved is not None and moved.cx == HEAD.cx + 2
 
 
 @pytest.mark.parametrize("leave", ["ellipse", "hide", "tool", "press", "focus"])
