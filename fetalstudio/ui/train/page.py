@@ -252,9 +252,13 @@ class TrainPage(QWidget):
             cost = plan_cost(self.session.open, plan.data, self.data.segmenter, self.form.chosen())
         except UserError as error:  # a model card that cannot be read
             return str(error)
-        pace = f", at the pace of {cost.of}" if cost.of else ""
         time_needed = format_duration(cost.seconds)
-        return f"At most about {time_needed}{pace}; {cost.memory / 1e9:.1f} GB of memory."
+        time_said = (
+            f"About {time_needed} for all epochs, at the pace of {cost.of}."
+            if cost.of
+            else f"Not measured here yet; typically {time_needed} on a CPU that nothing else uses."
+        )
+        return f"{time_said} {cost.memory / 1e9:.1f} GB of memory."
 
     # -- training -----------------------------------------------------------------------------
 

@@ -214,7 +214,8 @@ class _Training:
         self.where = describe(segmenter.device)
         work = Work(len(data.train) + len(data.pairs), len(data.validation), len(data.test))
         pace = pace_of(project, kind_of(segmenter.card.architecture), self.settings.lora)
-        self.countdown = TrainingCountdown(cost(pace, work, self.settings).epochs_s)
+        epochs_s = cost(pace, work, self.settings).epochs_s
+        self.countdown = TrainingCountdown(epochs_s if pace.of else None)
         # The model that epochs are compared with: a SAM that shall do without its box has to be
         # compared without it, too.
         self.start = prepared(segmenter, self.settings, request.prompt)
