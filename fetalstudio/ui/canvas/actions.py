@@ -41,6 +41,8 @@ class CanvasActions(QObject):
         self.zoom_in = self._action("Zoom in", "Ctrl++", "Zoom in", lambda: canvas.zoom(1.25))
         self.zoom_in.setShortcuts([QKeySequence("Ctrl++"), QKeySequence("Ctrl+=")])
         self.zoom_out = self._action("Zoom out", "Ctrl+-", "Zoom out", lambda: canvas.zoom(0.8))
+        for zoom in (self.zoom_in, self.zoom_out):
+            zoom.setAutoRepeat(True)
         self.reset_window = self._action(
             "Reset",
             "W",
@@ -63,6 +65,7 @@ class CanvasActions(QObject):
         action = QAction(text, self._canvas)
         action.setShortcut(key)
         action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        action.setAutoRepeat(False)  # a key that is held down acts once
         keys = action.shortcut().toString(QKeySequence.SequenceFormat.NativeText)
         action.setToolTip(theme.tip(tip, keys))
         action.triggered.connect(lambda _checked=False: run())

@@ -95,8 +95,6 @@ class ReadingPage(QWidget):
         self.end_action = page_action(
             self, "End", "End this session; what was saved stays", self.end, "Ctrl+Shift+E"
         )
-        for action in (self.save_action, self.unread_action):
-            action.setAutoRepeat(False)  # a key that is held down decides once
 
     def _build(self) -> None:
         bar = theme.style(QWidget(), "bar")

@@ -178,6 +178,7 @@ class MainWindow(QMainWindow):
     ) -> QAction:
         action = QAction(text, self)
         action.setShortcuts([QKeySequence(key) for key in keys])
+        action.setAutoRepeat(False)  # a key that is held down acts once
         action.triggered.connect(lambda _checked: slot())
         menu.addAction(action)
         return action
@@ -190,6 +191,7 @@ class MainWindow(QMainWindow):
         PlaceShortcuts(self)
         shut = QShortcut(QKeySequence("Ctrl+W"), self)
         shut.setWhatsThis("Close the newest notice")
+        shut.setAutoRepeat(False)  # the others may not have been read yet
         shut.activated.connect(self.notices.close_newest)
 
     def _connect(self) -> None:
