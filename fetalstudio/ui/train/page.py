@@ -20,6 +20,7 @@ from fetalstudio.core.errors import UserError
 from fetalstudio.core.training_settings import settings_of
 from fetalstudio.core.words import format_duration
 from fetalstudio.engine.jobs.train.request import TrainRequest, TrainResult
+from fetalstudio.engine.jobs.train.verdict import verdict_of
 from fetalstudio.engine.process.events import Epoch, Preview
 from fetalstudio.engine.resumable import can_resume, names_in_use
 from fetalstudio.project.models import BUILT_IN
@@ -394,13 +395,14 @@ class TrainPage(QWidget):
             )
         else:
             self.title.setText(f"{run.name}, {run.state}")
+            verdict = verdict_of(run)
             self.curves.set_history(
                 run.history,
-                best_epoch=(run.verdict or {}).get("best_epoch"),
+                best_epoch=(verdict or {}).get("best_epoch"),
                 expected_epochs=(settings_of(run.settings).epochs if run.state == "running" else 0),
             )
             otherwise = without_verdict(run, self._model_of_run(), resumable=resumable)
-            self.verdict.show_verdict(run.verdict, otherwise)
+            self.verdict.show_verdict(verdict, otherwise)
         self._show_adoption()
 
     # -- adopting -----------------------------------------------------------------------------
@@ -416,7 +418,7 @@ class TrainPage(QWidget):
         active = project.models.active("segmenter") if project is not None else None
         used, model = active.name if active is not None else BUILT_IN, self._model_of_run()
         run = self._runs.get(self._chosen() or -1)
-        better = run is not None and improved(run.verdict)
+        better = run is not None and improved(verdict_of(run))
         allow(
             self.adopt_button,
             "No run with a model is chosen."

@@ -8,7 +8,7 @@ from typing import Any
 
 from PySide6.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
 
-from fetalstudio.engine.jobs.train.verdict import how_to_use
+from fetalstudio.engine.jobs.train.verdict import how_to_use, verdict_of
 from fetalstudio.project.store.records import Run
 from fetalstudio.ui import theme
 from fetalstudio.ui.common.form import note
@@ -64,8 +64,9 @@ def improved(verdict: Mapping[str, Any] | None) -> bool:
 
 def run_text(run: Run) -> str:
     """The name of a run, and its Dice or state."""
-    if run.verdict is not None and run.verdict.get("dice_after") is not None:
-        before, after = run.verdict["dice_before"], run.verdict["dice_after"]
+    verdict = verdict_of(run)
+    if verdict is not None and verdict.get("dice_after") is not None:
+        before, after = verdict["dice_before"], verdict["dice_after"]
         return f"{run.name}\nDice {before:.3f} → {after:.3f}"
     return f"{run.name}\n{run.state}"
 

@@ -125,3 +125,24 @@ def test_a_process_that_had_to_be_ended_leaves_a_cancelled_run(
     handle.run = job_runner.RunKey(project.path, run.id)
     handle.cancelled.emit(None)
     assert project.runs.get(run.id).state == "cancelled"
+
+
+def test_a_verdict_does_not_stand_for_a_later_best_epoch(page: TrainPage, qtbot: QtBot) -> None:
+    qtbot.mouseClick(page.job_bar.cancel_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: page.start_button.isEnabled())
+    project, run = page.session.open, the_run(page)
+    verdict = {"dice_before": 0.95, "dice_after": 0.96, "best_epoch": 2, "answer": "better"}
+    project.runs.update(run.id, verdict=verdict, history_entry={"epoch": 2, "best": True})
+    page.session.project_changed.emit()
+    assert "0.960" in page.verdict.text() and "0.960" in page.runs.item(0).text()
+    project.runs.update(run.id, state="running")  # it is resumed
+    page.session.project_changed.emit()
+    assert page.verdict.text() == "The verdict follows when the training ends."
+    assert page.runs.item(0).text() == "tested-slowly\nrunning"
+    project.runs.update(run.id, state="cancelled", history_entry={"epoch": 3, "best": False})
+    page.session.project_changed.emit()
+    assert "0.960" in page.verdict.text()
+    project.runs.update(run.id, history_entry={"epoch": 4, "best": True})
+    page.session.project_changed.emit()
+    assert page.verdict.text().startswith("Stopped before its verdict. tested-slowly")
+    assert page.runs.item(0).text() == "tested-slowly\ncancelled"
