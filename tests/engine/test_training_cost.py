@@ -56,6 +56,14 @@ def test_the_countdown_follows_the_trainings_own_pace(monkeypatch: pytest.Monkey
     assert countdown.stepped(2, 20) == pytest.approx(3 * 18)
 
 
+def test_the_new_start_of_a_resumed_run_is_no_epoch(sample_project: Project) -> None:
+    settings = {"job": "train", "kind": "compact", "lora": 0, "copies": 2}
+    run = sample_project.runs.start("mine", settings, {"train": ["a", "b"], "pairs": [1]})
+    for epoch, seconds in enumerate((5.0, 8.0, 68.0)):
+        sample_project.runs.update(run.id, history_entry={"epoch": epoch, "seconds": seconds})
+    assert pace_of(sample_project, "compact", 0).train_s == pytest.approx(3 / 6)
+
+
 def test_embedding_takes_as_long_as_in_the_run_that_did_it(sample_project: Project) -> None:
     """A later run finds the frames embedded, but one with other frames will not."""
     settings = {"job": "train", "kind": "vit_b", "lora": 0, "copies": 2}

@@ -8,6 +8,8 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
+from statistics import median_low
 from typing import Any
 
 from fetalstudio.core.training_settings import TrainingSettings, settings_of
@@ -138,7 +140,8 @@ def _measured(run: Run, settings: TrainingSettings, typical: Pace) -> Pace | Non
     items = settings.copies * (count["train"] + count["pairs"])
     if len(ends) < 2 or not items:
         return None
-    train_s = float((ends[-1] - ends[0]) / (len(ends) - 1) / items)
+    # The median: where a run was resumed, an epoch seems to take as long as the new start, too.
+    train_s = float(median_low(end - start for start, end in pairwise(ends)) / items)
     embed_s = typical.embed_s
     if run.history[0].get("epoch") == 0:  # at its end, the frames are embedded
         before = count["test"] + (0 if settings.lora else items) + count["validation"]
