@@ -22,3 +22,12 @@ def test_its_sentence_is_in_the_middle_and_whole(qtbot: QtBot, width: int) -> No
     assert middle == pytest.approx(width / 2, abs=1)
     assert text.x() >= 0 and text.geometry().right() < width
     assert text.height() >= text.heightForWidth(text.width())
+
+
+def test_without_a_sentence_it_has_room_for_none(qtbot: QtBot) -> None:
+    empty = EmptyState()
+    qtbot.addWidget(empty)
+    with qtbot.waitExposed(empty):
+        empty.resize(400, 300)
+        empty.show()
+    assert empty._text.height() == 0

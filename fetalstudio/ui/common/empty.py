@@ -53,7 +53,7 @@ class EmptyState(QWidget):
     def _fit(self) -> None:
         width = max(min(_WIDTH, self.contentsRect().width() - 4 * theme.SPACE), 1)
         # A layout that aligns a label ignores the height of its wrapped lines.
-        self._text.setFixedSize(width, self._text.heightForWidth(width))
+        self._text.setFixedSize(width, max(self._text.heightForWidth(width), 0))
 
     def say_importing(self) -> None:
         """Say that the first frames of the project are being imported."""

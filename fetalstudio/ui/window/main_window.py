@@ -15,6 +15,7 @@ from PySide6.QtGui import (
     QDropEvent,
     QKeySequence,
     QShortcut,
+    QShowEvent,
 )
 from PySide6.QtWidgets import (
     QDialog,
@@ -31,6 +32,7 @@ from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.pair_convention.request import PairConventionRequest
 from fetalstudio.engine.jobs.sample.request import SampleRequest
 from fetalstudio.ui import icons, theme
+from fetalstudio.ui.common.held_keys import HeldKeys, needed
 from fetalstudio.ui.common.place_shortcuts import PlaceShortcuts
 from fetalstudio.ui.common.screen import room_for
 from fetalstudio.ui.job_runner import JobHandle
@@ -189,6 +191,7 @@ class MainWindow(QMainWindow):
             shortcut.setWhatsThis(PLACE_TITLES[place][0])
             shortcut.activated.connect(lambda p=place: self.show_place(p))
         PlaceShortcuts(self)
+        self.held_keys = HeldKeys(self)
         shut = QShortcut(QKeySequence("Ctrl+W"), self)
         shut.setWhatsThis("Close the newest notice")
         shut.setAutoRepeat(False)  # the others may not have been read yet
@@ -288,6 +291,11 @@ class MainWindow(QMainWindow):
         self.library.show_drop_hint(False)
         event.acceptProposedAction()
         self.library.importing.ask(dropped_paths(event.mimeData()))
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if needed():
+            self.held_keys.watch(self.windowHandle())  # a filter is installed once only
 
     def closeEvent(self, event: QCloseEvent) -> None:
         running = self.session.engine.running
