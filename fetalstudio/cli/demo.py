@@ -20,6 +20,7 @@ from fetalstudio.engine.jobs.train.request import TrainRequest, TrainResult
 from fetalstudio.engine.pictures import Curve, curves, montage, overlay, stack
 from fetalstudio.formats.files import atomic_path
 from fetalstudio.formats.pictures.picture_files import FIGURE_NOTE, write_png
+from fetalstudio.project.importing.choices import Choices
 from fetalstudio.project.importing.importers import AUTHOR
 from fetalstudio.project.project import Project
 from fetalstudio.project.store.records import PROPOSED_BY
@@ -48,7 +49,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
     _make_room(out, folder)
     with Project.create(folder):
         pass
-    imported = console.run(ImportRequest(folder, samples_dir(), cohort="HC18"))
+    imported = console.run(ImportRequest(folder, samples_dir(), Choices("HC18")))
     console.say(f"1  imported {imported.frames} frames, {imported.annotated} annotated")
     proposed = console.run(ProposeRequest(folder))
     console.say(f"2  proposed {len(proposed.proposals)} ellipses for the others")

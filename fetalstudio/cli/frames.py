@@ -44,7 +44,8 @@ def options(parser: argparse.ArgumentParser) -> None:
     def add(
         name: str, text: str, *, selects: bool = False, logged: bool = True
     ) -> argparse.ArgumentParser:
-        sub = actions.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        shown = text.replace("%", "%%")  # argparse formats a help text, but not a description
+        sub = actions.add_parser(name, help=shown, description=text[0].upper() + text[1:] + ".")
         # SUPPRESS, or the default here would replace a --json given before the action.
         sub.add_argument(
             "--json",

@@ -9,7 +9,7 @@ from fetalstudio.cli.console import Console
 from fetalstudio.cli.outputs import output_file
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.words import quoted
-from fetalstudio.project.audit import NOT_RECORDED, write_audit_log
+from fetalstudio.project.audit import write_audit_log
 from fetalstudio.project.project import Project
 
 
@@ -24,7 +24,11 @@ def options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="only this frame: its name, or its id or at least the first 8 characters of it",
     )
-    parser.add_argument("--author", metavar="NAME", help="only what this person did")
+    parser.add_argument(
+        "--author",
+        metavar="NAME",
+        help="only what this person, or a segmenter, did: the name as the list shows it",
+    )
     parser.add_argument(
         "--since", metavar="TIME", help="only from this day or time on, such as 2026-03-31"
     )
@@ -51,9 +55,8 @@ def run(options: argparse.Namespace, console: Console) -> None:
         entries.sort(key=lambda entry: entry.at)
         for entry in entries:
             when = entry.at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-            author = "not recorded" if entry.author == NOT_RECORDED else entry.author
             frame = f"{entry.frame}: " if entry.frame else ""
-            console.say(f"{when}  {author}: {frame}{entry.action}")
+            console.say(f"{when}  {entry.who}: {frame}{entry.action}")
         if options.csv is not None:
             write_audit_log(options.csv, entries)
             console.say(f"Wrote {options.csv}.")

@@ -10,6 +10,7 @@ from fetalstudio.cli.console import Console
 from fetalstudio.core.training_settings import RECOMMENDED
 from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.train.data import select_training_data
+from fetalstudio.engine.jobs.train.verdict import verdict_of
 from fetalstudio.engine.resumable import can_resume
 from fetalstudio.project.project import Project
 from fetalstudio.project.store.records import Run
@@ -64,6 +65,6 @@ def _entry(project: Project, run: Run) -> dict[str, Any]:
 
 def _verdict(run: Run) -> str | None:
     """The verdict as a sentence; None for a run that has none."""
-    found = run.verdict or {}
+    found = verdict_of(run) or {}
     sentence = found.get("verdict", found.get("sentence"))
     return None if sentence is None else str(sentence)

@@ -38,6 +38,7 @@ from fetalstudio.engine.process.events import (
     Progress,
 )
 from fetalstudio.engine.process.job import Request
+from fetalstudio.project.importing.choices import Choices
 from fetalstudio.project.importing.options import ImportOptions
 from fetalstudio.project.project import Project
 from fetalstudio.resources import samples_dir
@@ -120,7 +121,7 @@ def _import(engine: EngineClient, folder: Path) -> str:
         pass
     # A few of these public frames show a counter of the scanner, which is no problem.
     request = ImportRequest(
-        folder, samples_dir(), cohort="samples", options=ImportOptions(redact="none")
+        folder, samples_dir(), Choices("samples"), options=ImportOptions(redact="none")
     )
     result = _result(engine, request)
     if not result.annotated or result.problems:

@@ -40,6 +40,11 @@ class AuditEntry:
     pair_id: int | None = None
     """Of a synthetic pair."""
 
+    @property
+    def who(self) -> str:
+        """The author as a person reads it."""
+        return "not recorded" if self.author == NOT_RECORDED else author_in_words(self.author)
+
 
 @dataclass(frozen=True, slots=True)
 class _Drawn:
@@ -67,7 +72,8 @@ class Audit:
         """All that was done, the oldest first; also to frames that were removed, until they are
         deleted for good.
 
-        ``frame_id``, ``author`` and ``since`` (with a time zone) choose among it.
+        ``frame_id``, ``author`` (as stored, or in words) and ``since`` (with a time zone) choose
+        among it.
         """
         entries = [*self._annotations(), *self._reviews(), *self._read(), *self._values()]
         entries += self._amendments()
@@ -81,7 +87,7 @@ class Audit:
             )
             for e in entries
             if frame_id in (None, e.frame_id)
-            and author in (None, e.author)
+            and author in (None, e.author, e.who)
             and (since is None or e.at >= since)
         ]
         return sorted(chosen, key=lambda entry: entry.at)
@@ -203,9 +209,10 @@ class Audit:
 
 
 def write_audit_log(path: Path, entries: Iterable[AuditEntry]) -> None:
-    """Write entries as CSV. Raises :class:`UserError` where that is not possible."""
+    """Write entries as CSV, for a person to read. Raises :class:`UserError` where that is not
+    possible."""
     columns = ("time", "author", "action", "frame", "frame_id", "pair")
-    rows = ((e.at.isoformat(), e.author, e.action, e.frame, e.frame_id, e.pair_id) for e in entries)
+    rows = ((e.at.isoformat(), e.who, e.action, e.frame, e.frame_id, e.pair_id) for e in entries)
     write_table(path, columns, (dict(zip(columns, row, strict=True)) for row in rows))
 
 

@@ -110,15 +110,20 @@ class Runs:
         rows = query("SELECT * FROM runs ORDER BY id DESC")
         return self._storage.read("runs", rows, lambda row: _run(row, history))
 
-    def fail_crashed(self) -> list[Run]:
-        """Mark the runs as failed that say ``running`` but whose process is gone."""
+    def fail_crashed(self, *, cancelled: int | None = None) -> list[Run]:
+        """Mark the runs as failed that say ``running`` but whose process is gone.
+
+        The run with the id ``cancelled`` is marked as cancelled: its process was ended because it
+        did not stop in time.
+        """
         crashed = []
         for run in self.all():
             if run.state != "running" or run.id in self._locks:
                 continue
             lock = self._lock(run.id)
             if lock.acquire():
-                crashed.append(self.update(run.id, state="failed"))
+                state: RunState = "cancelled" if run.id == cancelled else "failed"
+                crashed.append(self.update(run.id, state=state))
                 lock.remove()
         return crashed
 

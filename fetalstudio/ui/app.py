@@ -36,7 +36,8 @@ def run(project: Path | None = None) -> int:
     restore_hook = show_unexpected_errors(session)
     # Python handles signals between its own instructions, which an idle Qt loop never reaches.
     for number in END_SIGNALS:
-        signal.signal(number, lambda *_: app.quit())
+        # Not quit(): it asks the window, which may ask a person, and nobody may be there.
+        signal.signal(number, lambda *_: app.exit())
     heartbeat = QTimer(interval=250)
     heartbeat.timeout.connect(lambda: None)
     heartbeat.start()

@@ -6,6 +6,7 @@ A background `QThread` polls the `EngineClient`; the GUI thread never waits for 
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
@@ -24,12 +25,16 @@ from fetalstudio.engine.process.events import (
     Finished,
     Preview,
     Progress,
+    RunKey,
     Started,
     Warned,
 )
-from fetalstudio.engine.process.job import Job, Request, job_of
+from fetalstudio.engine.process.job import Asked, Job, Request, job_of
 
 Result = TypeVar("Result")
+
+_ONE_CLICK_S = 1.0
+"""A double click asks a job to stop once: what it then completes is not ended with it."""
 
 
 class Work(QObject):
@@ -40,6 +45,11 @@ class Work(QObject):
     progress = Signal(object)
     """`Progress`, at most 20 a second."""
     ended = Signal()
+
+    @property
+    def kept(self) -> str:
+        """While it completes what it has: what is kept if it is cancelled, in sentences."""
+        return ""
 
     def cancel(self) -> None:
         """Ask it to stop, and return at once; ``ended`` follows."""
@@ -75,6 +85,10 @@ class JobHandle(Work, Generic[Result]):
         self.id = job_id
         self.job = job
         self.over = False
+        self.run: RunKey | None = None
+        """The run of the job, if it has one and said so."""
+        self._asked_at = -_ONE_CLICK_S
+        self._finishing = False
 
     def on_finished(self, slot: Callable[[Result], object]) -> None:
         """Call ``slot`` with the result when the job has finished."""
@@ -84,16 +98,29 @@ class JobHandle(Work, Generic[Result]):
         """Call ``slot`` with the partial result, or None, when the job was cancelled."""
         self.cancelled.connect(slot)
 
+    @property
+    def kept(self) -> str:
+        return self.job.kept if self._finishing else ""
+
     def cancel(self) -> None:
-        """Ask the job to stop, and return at once; ``cancelled`` follows within seconds."""
-        self._client.cancel(self.id)
+        """Ask the job to stop, and return at once; ``cancelled`` follows within seconds.
+
+        A job may complete what it has, for example test what it trained. Asked meanwhile, it stops
+        now.
+        """
+        one_click = time.monotonic() - self._asked_at < _ONE_CLICK_S
+        now = self._finishing and not one_click
+        self._client.cancel(self.id, Asked.TO_STOP_NOW if now else Asked.TO_STOP)
+        self._asked_at = time.monotonic()
 
     def tell(self, event: Event) -> None:
         """Emit the signal of ``event``."""
+        self.run = event.run or self.run
         match event:
             case Started():
                 self.started.emit()
             case Progress():
+                self._finishing = event.finishing
                 self.progress.emit(event)
             case Preview():
                 self.preview.emit(event)

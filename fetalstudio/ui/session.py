@@ -22,6 +22,7 @@ from fetalstudio.engine.jobs.import_frames.request import ImportRequest
 from fetalstudio.engine.jobs.propose.request import ProposeResult
 from fetalstudio.engine.process.events import Failed
 from fetalstudio.engine.process.job import Request
+from fetalstudio.project.importing.choices import Choices
 from fetalstudio.project.importing.importers import ImportReport
 from fetalstudio.project.importing.options import ImportOptions
 from fetalstudio.project.project import Project
@@ -222,11 +223,16 @@ class Session(QObject):
         come back.
         """
         cohorts = [
-            ImportRequest(path, samples_dir(), SAMPLE_COHORT, options=ImportOptions(format="hc18")),
+            ImportRequest(
+                path,
+                samples_dir(),
+                Choices(SAMPLE_COHORT),
+                options=ImportOptions(format="hc18"),
+            ),
             ImportRequest(
                 path,
                 wide_samples_dir(),
-                WIDE_SAMPLE_COHORT,
+                Choices(WIDE_SAMPLE_COHORT),
                 options=ImportOptions(format="huggingface", keep_names=True),
             ),
         ]
@@ -457,11 +463,17 @@ class Session(QObject):
         handle = self.engine.submit(request, replace=replace)
         handle.warned.connect(lambda text: self._job_warned(text, known))
         handle.failed.connect(self._job_failed)
+        handle.on_cancelled(lambda _result: self._job_cancelled(handle))
         return handle
 
     def _job_warned(self, text: str, known: Sequence[str]) -> None:
         if text not in known:
             self.message.emit(text, "warning")
+
+    def _job_cancelled(self, handle: JobHandle[Result]) -> None:
+        if handle.run is not None and self.is_open(handle.run.project):
+            # Where its process had to be ended, it could not record it.
+            self.open.runs.fail_crashed(cancelled=handle.run.id)
 
     def _job_failed(self, event: Failed) -> None:
         # A person can correct bad input, and a traceback would only be a distraction.

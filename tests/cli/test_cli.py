@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import json
 import shutil
@@ -14,7 +15,7 @@ import pytest
 from fetalstudio.cli import main
 from fetalstudio.cli.console import Console, plain
 from fetalstudio.cli.demo import _make_room
-from fetalstudio.cli.main import COMMANDS
+from fetalstudio.cli.main import _parser
 from fetalstudio.core.biometry import measure
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
@@ -28,6 +29,24 @@ from fetalstudio.resources import user_data_dir
 from fetalstudio.studies.campaigns import damaged_database
 
 HEADER = "name,cx,cy,a,b,angle_deg,width,height\n"
+
+
+def help_pages(parser: argparse.ArgumentParser) -> dict[str, str]:
+    """The help of a parser and of those below it, by the command."""
+    pages = {parser.prog: parser.format_help()}
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for below in set(action.choices.values()):
+                pages |= help_pages(below)
+    return pages
+
+
+def test_every_command_has_a_help_page() -> None:
+    """A percent sign in a help text breaks the page."""
+    pages = help_pages(_parser())
+    assert "2 % outside the skull" in " ".join(pages["fetalstudio frames"].split())
+    assert len(pages) > 40
+    assert all("%%" not in page for page in pages.values())
 
 
 @pytest.fixture
@@ -255,14 +274,6 @@ def test_wrong_options_are_status_2_with_the_message_in_the_json(
     if arguments:
         assert main(arguments) == 2
         assert capsys.readouterr().out == ""
-
-
-@pytest.mark.parametrize("command", [command.name for command in COMMANDS])
-def test_every_command_has_its_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as end:
-        main([command, "--help"])
-    assert end.value.code == 0
-    assert f"usage: fetalstudio {command}" in capsys.readouterr().out
 
 
 def test_a_path_in_place_of_a_command_names_the_command_that_opens_it(

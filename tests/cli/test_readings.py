@@ -122,10 +122,18 @@ def test_the_log_lists_who_did_what(
     ]
     assert "not recorded: frame-00002: calibrated" in shown.err
     assert len(list(csv.DictReader(table.open()))) == 3
+    with Project.open(path) as project:
+        frame = next(f for f in project.frames.all() if f.name == "frame-00003")
+        proposed = Ellipse(400, 270, 200, 150, 0)
+        by = "segmenter:compact+cohort"
+        project.annotations.add(frame.id, proposed, author=by, state="proposed")
+    assert fetalstudio(["log", str(path), "--frame", "frame-00003"]) == OK
+    said = "segmenter compact, as the cohort is drawn: frame-00003: proposed an ellipse"
+    assert said in capsys.readouterr().err
     assert fetalstudio(["log", str(path), "--author", "anna", "--json"]) == OK
     assert len(result(capsys)["entries"]) == 8
     assert fetalstudio(["log", str(path), "--since", "2001-01-01", "--json"]) == OK
-    assert len(result(capsys)["entries"]) == 12
+    assert len(result(capsys)["entries"]) == 13
     assert fetalstudio(["log", str(path), "--since", "2999-01-01", "--json"]) == OK
     assert result(capsys)["entries"] == []
     assert fetalstudio(["log", str(path), "--since", "yesterday"]) == BAD_INPUT

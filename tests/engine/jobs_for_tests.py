@@ -198,13 +198,14 @@ def deaf(request: Deaf, report: Report, cancelled: CancelCheck) -> None:
 
 
 def finishing(request: Finishing, report: Report, cancelled: CancelCheck) -> int:
-    """Waits for the cancel, and then completes what it has in ``value`` steps of 0.2 s."""
+    """Waits for the cancel, and then completes what it has in so many steps of so many seconds."""
     report(Checkpoint(Path("best"), "saved before the cancel"))
     while not cancelled():
         time.sleep(0.01)
-    steps = Counted(request.value, report, cancelled, finishing=True)
-    for _ in range(request.value):
-        time.sleep(0.2)
+    count, seconds = request.value
+    steps = Counted(count, report, cancelled, finishing=True)
+    for _ in range(count):
+        time.sleep(seconds)
         steps.advance()
     raise Stopped(steps.done)
 

@@ -30,6 +30,7 @@ from fetalstudio.engine.process.events import (
     Started,
     Warned,
 )
+from fetalstudio.engine.process.job import Asked
 from tests.engine.jobs_for_tests import Fraction, NoSuchModule, SlowToImport, ask
 from tests.engine.support import Log, gone
 
@@ -249,7 +250,7 @@ def test_a_cancelled_job_that_completes_what_it_has_is_waited_for(
     client: EngineClient, log: Log
 ) -> None:
     steps = round(2 * GRACE_S / 0.2)
-    number = client.submit(ask("finishing", steps))
+    number = client.submit(ask("finishing", (steps, 0.2)))
     log.until_said(number, Checkpoint)
     client.cancel(number)
     assert log.until_final(number) == Cancelled(steps)
@@ -258,22 +259,52 @@ def test_a_cancelled_job_that_completes_what_it_has_is_waited_for(
 def test_a_step_of_what_a_cancelled_job_completes_may_take_longer_than_the_grace() -> None:
     client = EngineClient(grace_s=0.1)
     log = Log(client)
-    number = client.submit(ask("finishing", 3))
+    number = client.submit(ask("finishing", (3, 0.2)))
     log.until_said(number, Checkpoint)
     client.cancel(number)
     assert log.until_final(number) == Cancelled(3)
     client.close()
 
 
-def test_closing_waits_no_longer_than_the_grace() -> None:
-    client = EngineClient(grace_s=GRACE_S)
-    log = Log(client)
-    number = client.submit(ask("finishing", 3000))
+def test_what_a_cancelled_job_completes_ends_when_it_is_asked_to_stop_now(
+    client: EngineClient, log: Log
+) -> None:
+    number = client.submit(ask("finishing", (3000, 0.2)))
     log.until_said(number, Checkpoint)
+    client.cancel(number)
+    log.until_said(number, Progress)
+    pid = client.pid
+    client.cancel(number)
+    client.cancel(number, Asked.TO_STOP_NOW)
+    assert log.until_final(number) == Cancelled()
+    assert _surroundings(client, log)["pid"] == pid, "it stopped by itself, not by force"
+
+
+def test_a_step_that_takes_too_long_is_ended_when_asked_to_stop_now() -> None:
+    client = EngineClient(grace_s=0.1)
+    log = Log(client)
+    number = client.submit(ask("finishing", (3000, 5.0)))
+    log.until_said(number, Checkpoint)
+    client.cancel(number)
+    log.until_said(number, Progress)
+    asked = time.monotonic()
+    client.cancel(number, Asked.TO_STOP_NOW)
+    assert log.until_final(number) == Cancelled()
+    assert time.monotonic() - asked < 4.0
+    client.close()
+
+
+def test_closing_ends_what_a_cancelled_job_completes() -> None:
+    client = EngineClient(grace_s=20.0)
+    log = Log(client)
+    number = client.submit(ask("finishing", (3000, 0.2)))
+    log.until_said(number, Checkpoint)
+    client.cancel(number)
+    log.until_said(number, Progress)
     asked = time.monotonic()
     client.close()
     assert log.until_final(number) == Cancelled()
-    assert time.monotonic() - asked < 10 * GRACE_S
+    assert time.monotonic() - asked < 15.0
 
 
 def test_cancel_in_the_queue_answers_while_another_job_runs(client: EngineClient, log: Log) -> None:
@@ -559,6 +590,7 @@ def test_close_wakes_a_poll_in_another_thread() -> None:
 PARENT = """
 import sys, time
 from fetalstudio.engine.process.client import EngineClient
+from fetalstudio.engine.process.job import Asked
 from tests.engine.jobs_for_tests import Fraction, NoSuchModule, SlowToImport, ask
 from tests.engine.support import Log
 from fetalstudio.engine.process.events import Started, Progress, Checkpoint

@@ -37,8 +37,9 @@ from fetalstudio.engine.process.events import (
     Progress,
     Started,
 )
+from fetalstudio.engine.process.job import Asked
 from fetalstudio.engine.process.local import run_job
-from fetalstudio.engine.resumable import state_file
+from fetalstudio.engine.resumable import can_resume, state_file
 from fetalstudio.formats.model_card import ModelCard, write_training_frames
 from fetalstudio.formats.pictures.picture_files import read_image
 from fetalstudio.formats.tables.ellipse_table import NamedEllipse
@@ -283,6 +284,35 @@ def test_a_cancelled_training_keeps_its_best_epoch(sample_project: Project, wors
     ids = tuple(item.id for item in labelled_frames(sample_project)[:2])
     evaluate = EvaluateRequest(sample_project.path, segmenter=result.model, frame_ids=ids)
     assert run_job(evaluate).n == 2
+
+
+@pytest.mark.parametrize("stopped_before", [False, True])
+def test_a_training_that_ends_untested_is_resumed_for_its_verdict(
+    sample_project: Project, worse: str, stopped_before: bool
+) -> None:
+    heard: list[Event] = []
+
+    def asked() -> Asked:
+        if any(isinstance(e, Progress) and e.finishing for e in heard):
+            return Asked.TO_STOP_NOW  # such as by closing the window
+        improved = any(isinstance(e, Epoch) and e.best and e.epoch > 0 for e in heard)
+        return Asked.TO_STOP if improved and stopped_before else Asked.NOT
+
+    settings = TrainingSettings(epochs=2, learning_rate=3e-4)
+    request = TrainRequest(
+        sample_project.path, segmenter=worse, real=4, synthetic=0, settings=settings
+    )
+    with pytest.raises(Stopped) as stopped:
+        run_job(request, heard.append, cancelled=asked)
+    assert stopped.value.result is None
+    (run,) = sample_project.runs.all()
+    assert (run.state, run.verdict) == ("cancelled", None)
+    assert can_resume(sample_project, run)
+    kept = next(m for m in sample_project.models.all("segmenter") if m.run_id == run.id)
+    result = run_job(TrainRequest(sample_project.path, resume=run.id))
+    assert (result.model, result.epochs_run) == (kept.name, 2)
+    (run,) = sample_project.runs.all()
+    assert run.state == "finished" and run.verdict is not None
 
 
 def test_frames_that_are_purged_meanwhile_do_not_end_a_training(

@@ -39,6 +39,7 @@ def test_the_pace_is_that_of_the_newest_run_of_the_same_kind(sample_project: Pro
         sample_project.runs.update(run.id, history_entry={"epoch": epoch, "seconds": seconds})
     pace = pace_of(sample_project, "compact", 0)
     assert (pace.of, pace.train_s) == ("mine", pytest.approx(3 / 6))
+    assert pace.embed_s == pytest.approx(5.0 / 6)
     assert pace_of(sample_project, "vit_b", 0) == TYPICAL["vit_b"]
     assert pace_of(sample_project, "compact", 4).of == ""
 
@@ -51,6 +52,39 @@ def test_the_countdown_follows_the_trainings_own_pace(monkeypatch: pytest.Monkey
     now[0] += 2
     assert countdown.embedded(2, 11) == pytest.approx(9 * 2 + 40)
     assert countdown.stepped(1, 20) == pytest.approx(38)
+    now[0] += 3
+    assert countdown.stepped(2, 20) == pytest.approx(3 * 18)
+
+
+def test_the_new_start_of_a_resumed_run_is_no_epoch(sample_project: Project) -> None:
+    settings = {"job": "train", "kind": "compact", "lora": 0, "copies": 2}
+    run = sample_project.runs.start("mine", settings, {"train": ["a", "b"], "pairs": [1]})
+    for epoch, seconds in enumerate((5.0, 8.0, 68.0)):
+        sample_project.runs.update(run.id, history_entry={"epoch": epoch, "seconds": seconds})
+    assert pace_of(sample_project, "compact", 0).train_s == pytest.approx(3 / 6)
+
+
+def test_embedding_takes_as_long_as_in_the_run_that_did_it(sample_project: Project) -> None:
+    """A later run finds the frames embedded, but one with other frames will not."""
+    settings = {"job": "train", "kind": "vit_b", "lora": 0, "copies": 2}
+    data = {"train": ["a", "b"], "pairs": [1], "validation": ["c"], "test": ["d"]}
+    for name, start in (("first", 80.0), ("second", 4.0)):
+        run = sample_project.runs.start(name, settings, data)
+        for epoch in (0, 1):
+            row = {"epoch": epoch, "seconds": start + 3 * epoch}
+            sample_project.runs.update(run.id, history_entry=row)
+    pace = pace_of(sample_project, "vit_b", 0)
+    assert (pace.of, pace.embed_s) == ("second", pytest.approx(80 / 8))
+
+
+def test_no_time_left_is_said_before_anything_was_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(training_cost.time, "monotonic", lambda: now[0])
+    countdown = TrainingCountdown(None)
+    assert countdown.embedded(1, 11) is None and countdown.embedded(2, 11) is None
+    assert countdown.stepped(1, 20) is None
     now[0] += 3
     assert countdown.stepped(2, 20) == pytest.approx(3 * 18)
 

@@ -494,10 +494,13 @@ def test_the_log_says_who_did_what_and_when(
     ]
     assert len(project.audit.log(frame_id=frame_id)) == 7  # its calibration too
     assert {e.author for e in project.audit.log(author="eva")} == {"eva"}
+    in_words = "segmenter compact, as the cohort is drawn"
+    assert log[0].who == in_words
+    assert project.audit.log(author=in_words) == project.audit.log(author=proposer) == log[:1]
     assert project.audit.log(since=datetime.now(UTC) + timedelta(days=1)) == []
     path = tmp_path / "log.csv"
-    write_audit_log(path, [replace(log[0], author="=HYPERLINK(1)"), *log[1:]])
+    write_audit_log(path, [*log[:1], replace(log[1], author="=HYPERLINK(1)"), *log[2:]])
     rows = list(csv.DictReader(path.open()))
-    assert rows[0]["author"] == "'=HYPERLINK(1)"
+    assert [row["author"] for row in rows[:2]] == [in_words, "'=HYPERLINK(1)"]
     assert len(rows) == len(log)
     assert rows[-1]["pair"] == f"{pair.id}"

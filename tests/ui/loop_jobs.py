@@ -28,10 +28,14 @@ from fetalstudio.engine.jobs.train.request import TrainRequest, TrainResult
 from fetalstudio.engine.models.seen import Seen
 from fetalstudio.engine.process.events import Adapting, Checkpoint, Epoch, Preview, Progress
 from fetalstudio.engine.process.job import CancelCheck, Job, Report, report_in_run
+from fetalstudio.engine.process.progress import Steps
+from fetalstudio.engine.resumable import state_file
 from fetalstudio.project.project import Project
 from fetalstudio.project.store.records import RunState
 
 STEP_S = 0.03
+TESTED_SLOWLY = "tested-slowly"
+"""A training of this name would test its best epoch for minutes."""
 OWN_STEPS = 8
 
 
@@ -169,9 +173,19 @@ def train(request: TrainRequest, report: Report, cancelled: CancelCheck) -> Trai
                 folder.mkdir(parents=True)
                 project.models.add(name, "segmenter", f"models/{run.id}", run_id=run.id)
                 report(Checkpoint(folder))
-            stopped = cancelled()
+            stopped = bool(cancelled())
             if stopped:
                 break
+        if name == TESTED_SLOWLY:
+            state_file(project, run.id).write_bytes(b"")
+            steps = Steps(10_000, report, cancelled, "testing the best epoch", finishing=True)
+            try:
+                while True:
+                    time.sleep(STEP_S)
+                    steps.advance()
+            except Stopped:
+                project.runs.update(run.id, state="cancelled")
+                raise
         best_epoch = min(epoch, 3)
         result = TrainResult(
             run_id=run.id,

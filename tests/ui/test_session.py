@@ -16,6 +16,7 @@ from fetalstudio.engine.jobs.import_frames.request import ImportRequest
 from fetalstudio.engine.jobs.train.data import select_training_data
 from fetalstudio.engine.models.seen import seen_by_named
 from fetalstudio.formats.privacy.subjects import subject_of
+from fetalstudio.project.importing.choices import Choices
 from fetalstudio.project.project import Project
 from fetalstudio.resources import samples_dir, user_data_dir, wide_samples_dir
 from fetalstudio.ui.commands import AdoptModel, ReviewPair, SetEllipse
@@ -225,7 +226,7 @@ def test_annotate_opens_on_the_first_frame_to_draw_of_a_first_import(
 ) -> None:
     session.new_project(tmp_path / "new")
     window.page("annotate")  # already there, and told of the frames first
-    handle = session.import_frames(ImportRequest(session.open.path, samples, "HC18"))
+    handle = session.import_frames(ImportRequest(session.open.path, samples, Choices("HC18")))
     with qtbot.waitSignal(handle.ended):
         pass
     assert session.frame_id == unannotated(session) != session.open.frames.all()[0].id
@@ -235,7 +236,7 @@ def test_the_frame_shown_after_a_first_import_is_remembered(
     session: Session, samples: Path, tmp_path: Path, qtbot: QtBot
 ) -> None:
     session.new_project(tmp_path / "new")
-    handle = session.import_frames(ImportRequest(session.open.path, samples, "HC18"))
+    handle = session.import_frames(ImportRequest(session.open.path, samples, Choices("HC18")))
     with qtbot.waitSignal(handle.ended):
         pass
     shown = session.frame_id

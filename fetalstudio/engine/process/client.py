@@ -30,14 +30,14 @@ from fetalstudio.engine.process.events import (
     Started,
     Warned,
 )
-from fetalstudio.engine.process.job import Job, Request, failure, job_of
+from fetalstudio.engine.process.job import Asked, Job, Request, failure, job_of
 
 GRACE_S = 4.0
 """Time for a cancelled job to stop by itself before its process is ended. With the end of the
 process it stays below the 5 s within which any job should have ended."""
 STEP_S = 60.0
-"""While the client is not closed, progress of a cancelled job that completes what it has gives it
-this time for the next step. Without a GPU, large models take seconds for a frame."""
+"""Progress of a cancelled job that completes what it has gives it this time for the next step,
+unless it was asked to stop now. Without a GPU, large models take seconds for a frame."""
 START_METHOD = "spawn"
 """How the process is started: with nothing of the window, whose threads may hold locks."""
 SEEN_INTERVAL_S = 0.05
@@ -61,7 +61,9 @@ class _Order:
     """Whether the child has begun to run the job."""
     tries: int = 0
     """How often the job was sent to the child."""
-    cancel_asked: bool = False
+    asked: Asked = Asked.NOT
+    told: Asked = Asked.NOT
+    """What of ``asked`` the child knows."""
     kill_at: float | None = None
     """When the process is ended; set when the child is asked to cancel."""
     run: RunKey | None = None
@@ -151,18 +153,18 @@ class EngineClient:
             if replace:
                 for order in self._orders():
                     if order.job == job:
-                        self._ask_cancel(order)
+                        self._ask(order, Asked.TO_STOP)
             self._last_id += 1
             self._queue.append(_Order(self._last_id, job, pickled))
             self._wake()
             return self._last_id
 
-    def cancel(self, job_id: int) -> None:
+    def cancel(self, job_id: int, asked: Asked = Asked.TO_STOP) -> None:
         """Ask the job to stop. A job that has ended is not affected."""
         with self._lock:
             for order in self._orders():
                 if order.id == job_id:
-                    self._ask_cancel(order)
+                    self._ask(order, asked)
             self._wake()
 
     def warm_up(self, *requests: type[Request[Any]]) -> None:
@@ -186,12 +188,13 @@ class EngineClient:
         return self._closed
 
     def close(self) -> None:
-        """Cancel everything and end the child: at once where it is idle, within the grace where a
-        job runs. `poll` then still hands out the last events. Closing twice does no harm."""
+        """Ask every job to stop now and end the child: at once where it is idle, within the grace
+        where a job runs. `poll` then still hands out the last events. Closing twice does no harm.
+        """
         with self._lock:
             self._closed = True
             for order in self._orders():
-                self._ask_cancel(order)
+                self._ask(order, Asked.TO_STOP_NOW)
             self._wake()
         with self._polling:
             self._advance()
@@ -206,9 +209,9 @@ class EngineClient:
     def _orders(self) -> list[_Order]:
         return [*([self._current] if self._current else []), *self._queue]
 
-    def _ask_cancel(self, order: _Order) -> None:
+    def _ask(self, order: _Order, asked: Asked) -> None:
         if order is self._current:
-            order.cancel_asked = True
+            order.asked = max(order.asked, asked)
         else:
             self._queue.remove(order)
             self._events.append((order.id, Cancelled()))
@@ -243,7 +246,7 @@ class EngineClient:
         """Do what is due: take the next job, and start, instruct or kill the child."""
         self._take_next()
         order = self._current
-        if order is not None and order.cancel_asked and not order.sent:
+        if order is not None and order.asked and not order.sent:
             self._conclude(Cancelled())
             order = None
         if self._child is None and (order is not None or self._child_wanted):
@@ -283,9 +286,10 @@ class EngineClient:
             child.pipe.send(worker.Perform(order.id, order.job, order.request))
             order.sent = True
             order.tries += 1
-        elif order.cancel_asked and order.kill_at is None:
+        elif order.asked > order.told:
+            order.told = order.asked
             order.kill_at = time.monotonic() + self._grace_s
-            child.pipe.send(worker.Cancel(order.id))
+            child.pipe.send(worker.Cancel(order.id, order.told))
         if self._seen_owed and time.monotonic() >= self._seen_at + SEEN_INTERVAL_S:
             self._seen_owed = False
             self._seen_at = time.monotonic()
@@ -336,7 +340,7 @@ class EngineClient:
                 event = _read(message)
                 self._current.run = event.run or self._current.run
                 finishing = isinstance(event, Progress) and event.finishing
-                if finishing and self._current.kill_at is not None and not self._closed:
+                if finishing and self._current.told is Asked.TO_STOP:
                     self._current.kill_at = time.monotonic() + STEP_S
                 if message.final:
                     self._conclude(event)
@@ -363,7 +367,7 @@ class EngineClient:
         order = self._current
         if order is None:
             return
-        if order.cancel_asked:
+        if order.asked:
             self._conclude(Cancelled())
         elif not child.ready:
             self._conclude(_could_not_start(_reason(code)))

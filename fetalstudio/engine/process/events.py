@@ -52,8 +52,8 @@ class Progress(Event):
     eta_s: float | None = None
     note: str = ""
     finishing: bool = False
-    """Whether the steps complete what the job has, so that it takes them even after a cancel. Each
-    such event then gives it another grace."""
+    """Whether the steps complete what the job has, so that it takes them even after a cancel, but
+    not when it is asked to stop now. After a cancel, each such event gives it another grace."""
 
     @property
     def droppable(self) -> bool:

@@ -12,6 +12,7 @@ import importlib
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, cast
 
@@ -22,7 +23,18 @@ RequestT = TypeVar("RequestT", contravariant=True)
 ResultT = TypeVar("ResultT", covariant=True)
 
 Report = Callable[[Event], None]
-CancelCheck = Callable[[], bool]
+CancelCheck = Callable[[], int]
+"""Answers how the job is asked to stop: one of :class:`Asked`, or True for ``TO_STOP``."""
+
+
+class Asked(IntEnum):
+    """How a job is asked to stop."""
+
+    NOT = 0
+    TO_STOP = 1
+    """It may still take the steps that complete what it has."""
+    TO_STOP_NOW = 2
+    """It takes no such steps either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +47,8 @@ class Job(Generic[RequestT, ResultT]):
     """The text that the window shows while the job runs, such as ``Making pairs``."""
     entry: str
     """``module:function``."""
+    kept: str = ""
+    """What is kept if the job stops while it completes what it has, in sentences."""
 
     def load(self) -> Callable[[RequestT, Report, CancelCheck], ResultT]:
         """Import the job's function. Raises ImportError or AttributeError where there is none.

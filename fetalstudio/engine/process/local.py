@@ -55,7 +55,7 @@ def run_job(
     report(Started(job.name))
     try:
         with first_only_asks() as interrupted:
-            result = run(request, report, lambda: interrupted() or cancelled())
+            result = run(request, report, lambda: max(interrupted(), cancelled()))
     except Stopped as stopped:
         conclude(Cancelled(stopped.result))
         raise

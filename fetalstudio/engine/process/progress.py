@@ -6,7 +6,7 @@ import time
 
 from fetalstudio.core.progress import Stopped
 from fetalstudio.engine.process.events import Progress
-from fetalstudio.engine.process.job import CancelCheck, Report
+from fetalstudio.engine.process.job import Asked, CancelCheck, Report
 
 
 class Steps:
@@ -28,9 +28,10 @@ class Steps:
         """Without a ``total``, nothing is reported before the first step that names it.
 
         ``done`` steps were made at another time, so they do not count for the pace. With
-        ``finishing``, the steps are taken even if the job was asked to stop.
+        ``finishing``, the steps are taken unless the job was asked to stop now.
         """
         self.done, self.note, self._finishing = done, note, finishing
+        self._heeded = Asked.TO_STOP_NOW if finishing else Asked.TO_STOP
         self._total = total
         self._report, self._cancelled = report, cancelled
         self._started, self._before = time.monotonic(), done
@@ -39,7 +40,7 @@ class Steps:
 
     def check(self) -> None:
         """Raise :class:`Stopped` if the job was asked to stop."""
-        if self._cancelled() and not self._finishing:
+        if self._cancelled() >= self._heeded:
             raise Stopped
 
     def advance(self, done: int | None = None, total: int | None = None, note: str = "") -> None:

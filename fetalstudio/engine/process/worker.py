@@ -27,7 +27,7 @@ from typing import Any
 from fetalstudio.core.progress import Stopped
 from fetalstudio.engine.process.coalescing import CoalescingQueue
 from fetalstudio.engine.process.events import Cancelled, Event, Final, Finished, RunKey
-from fetalstudio.engine.process.job import Job, failure, job_of
+from fetalstudio.engine.process.job import Asked, Job, failure, job_of
 from fetalstudio.engine.process.threads import settle_threads
 
 _log = logging.getLogger(__name__)
@@ -53,6 +53,7 @@ class Cancel:
     """To the child: stop this job, if it is still running."""
 
     job_id: int
+    asked: Asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +181,8 @@ class _Reporter:
 class _Task:
     order: Perform
     report: _Reporter
-    cancelled: threading.Event = field(default_factory=threading.Event)
+    asked: Asked = Asked.NOT
+    """Written by the reading thread alone."""
     claim: threading.Lock = field(default_factory=threading.Lock)
     """The thread that acquires it concludes the task: the main thread by running it, or the reading
     thread by cancelling it while the main thread is still importing."""
@@ -232,18 +234,18 @@ class _Worker:
                     task = _Task(message, _Reporter(self._outbox, job_id, job))
                     self._task = task
                     self._inbox.put(task)
-                case Cancel(job_id):
-                    self._cancel(job_id)
+                case Cancel(job_id, asked):
+                    self._cancel(job_id, asked)
                 case WarmUp():
                     self._inbox.put(message)
                 case Seen() if self._task is not None:
                     self._task.report.seen()
 
-    def _cancel(self, job_id: int) -> None:
+    def _cancel(self, job_id: int, asked: Asked) -> None:
         task = self._task
         if task is None or task.order.job_id != job_id:
             return  # it ended before the request to stop it arrived
-        task.cancelled.set()
+        task.asked = asked
         if task.claim.acquire(blocking=False):
             task.report.finish(Cancelled())
 
@@ -254,7 +256,7 @@ class _Worker:
         may be deep in native code.
         """
         if self._task is not None:
-            self._task.cancelled.set()
+            self._task.asked = Asked.TO_STOP_NOW
         self._inbox.put(None)
         time.sleep(self._grace_s)
         os._exit(0)
@@ -273,7 +275,7 @@ def _perform(task: _Task) -> None:
     try:
         request = pickle.loads(task.order.request)
         run = job_of(request).load()
-        final = Finished(run(request, task.report, task.cancelled.is_set))
+        final = Finished(run(request, task.report, lambda: task.asked))
     except Stopped as stopped:
         final = Cancelled(stopped.result)
     except (Exception, SystemExit) as error:

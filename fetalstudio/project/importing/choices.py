@@ -24,7 +24,8 @@ class Choices:
     """What a person decided about an import."""
 
     cohort: str | None = None
-    """Where the frames go; without one, into the cohort that the plan proposes."""
+    """Where the frames go; without one, into the cohort that the plan proposes: it has the folder's
+    name, unless that may say who a patient is."""
     alike: Answers = field(default_factory=dict)
     """Answers for all pictures that leave these questions open."""
     by_file: Mapping[str, Answers] = field(default_factory=dict)

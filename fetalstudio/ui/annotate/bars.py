@@ -28,10 +28,16 @@ class FrameBar(QWidget):
     """The bar above the frame: two arrows, its name and position, and groups of buttons.
 
     The button of an action with an icon shows both the icon and the text. Where there is no room
-    for the name, it takes that of the last group, whose actions have keys and are in the menu too.
+    for the name, it takes that of the ``spared`` buttons, one set after another: of actions that
+    are in the groups and have keys.
     """
 
-    def __init__(self, arrows: tuple[QAction, QAction], *groups: Sequence[QAction]) -> None:
+    def __init__(
+        self,
+        arrows: tuple[QAction, QAction],
+        *groups: Sequence[QAction],
+        spared: Sequence[Sequence[QAction]] = (),
+    ) -> None:
         super().__init__()
         theme.style(self, "bar")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
@@ -50,22 +56,28 @@ class FrameBar(QWidget):
         row.addWidget(self.name)
         row.addSpacing(theme.SPACE)
         row.addWidget(self.position, 1)
-        self._last: list[QToolButton] = []
+        buttons: dict[QAction, QToolButton] = {}
         for i, group in enumerate(groups):
             if i:
                 row.addSpacing(theme.SPACE)
-            self._last = [tool_button(action) for action in group]
-            for action, button in zip(group, self._last, strict=True):
+            for action in group:
+                buttons[action] = button = tool_button(action)
                 if not action.icon().isNull():
                     button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
                 row.addWidget(button)
+        self._spared = [[buttons[action] for action in actions] for actions in spared]
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        buttons = self.findChildren(QToolButton)
-        needed = sum(button.sizeHint().width() + theme.SPACE // 2 for button in buttons)
-        for button in self._last:
-            button.setVisible(needed + _NAME_WIDTH <= self.width())
+        widths = {
+            b: b.sizeHint().width() + theme.SPACE // 2 for b in self.findChildren(QToolButton)
+        }
+        needed = sum(widths.values()) + _NAME_WIDTH
+        for spared in self._spared:
+            fits = needed <= self.width()
+            for button in spared:
+                button.setVisible(fits)
+                needed -= 0 if fits else widths[button]
 
 
 class ViewBar(QWidget):

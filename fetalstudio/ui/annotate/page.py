@@ -29,7 +29,7 @@ from fetalstudio.ui.common.form import page_action
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.worklist import least_certain, next_to_do
 
-_DRAW_HINT = "Drag the long axis, outer edge to outer edge"
+_DRAW_HINT = "Drag the long axis, outer edge to outer edge, or press I"
 _EDIT_HINT = "Drag a handle, or press arrows, - +, [ ], Q E"
 
 
@@ -70,8 +70,10 @@ class AnnotatePage(QWidget):
 
     def _build_actions(self) -> None:
         act = partial(page_action, self)
-        self.previous_action = act("Previous", "Previous frame", self.previous_frame, "PgUp")
-        self.next_action = act("Next", "Next frame", self.next_frame, "PgDown")
+        self.previous_action = act(
+            "Previous", "Previous frame", self.previous_frame, "PgUp", repeats=True
+        )
+        self.next_action = act("Next", "Next frame", self.next_frame, "PgDown", repeats=True)
         self.unfinished_action = act(
             "Next to do", "Next frame that is not final", self.next_unfinished, "N"
         )
@@ -116,8 +118,6 @@ class AnnotatePage(QWidget):
             self.panel.biometry.age.start,
             "G",
         )
-        for action in (self.confirm_action, self.reject_action, self.use_action, self.snap_action):
-            action.setAutoRepeat(False)  # a key that is held down decides once
         self.undo_action = act("Undo", "Undo (Ctrl+Z)", self._undo)
         self.redo_action = act("Redo", "Redo (Ctrl+Shift+Z)", self._redo)
         self.propose_action.setIcon(icons.icon("propose"))
@@ -136,9 +136,15 @@ class AnnotatePage(QWidget):
         column.setSpacing(0)
         self.bar = FrameBar(
             (self.previous_action, self.next_action),
-            (self.canvas_actions.draw, self.canvas_actions.box, self.canvas_actions.remove),
+            (
+                self.canvas_actions.draw,
+                self.canvas_actions.box,
+                self.canvas_actions.place,
+                self.canvas_actions.remove,
+            ),
             (self.propose_action, self.snap_action),
             (self.undo_action, self.redo_action),
+            spared=((self.canvas_actions.place,), (self.undo_action, self.redo_action)),
         )
         column.addWidget(self.bar)
         column.addWidget(self.canvas, 1)

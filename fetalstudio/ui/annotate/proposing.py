@@ -16,7 +16,7 @@ from fetalstudio.ui.session import Session
 
 
 class ProposalFlow(QObject):
-    """Asks for one frame at a time; a new request stops the previous one.
+    """Asks for the frame that is shown; requests for several frames are answered one after another.
 
     If no person has drawn an ellipse on the frame, the job stores the proposal. Otherwise the
     proposal is only shown, and the person decides whether it replaces the ellipse.
@@ -34,9 +34,8 @@ class ProposalFlow(QObject):
         self._own: Ellipse | None = None
         self.shown: Ellipse | None = None
         """The proposal that is shown beside the person's own ellipse."""
-        self._job: JobHandle[ProposeResult] | None = None
-        self._asked: tuple[Path, str] | None = None
-        """The project and the frame of the current request."""
+        self._jobs: dict[tuple[Path, str], JobHandle[ProposeResult]] = {}
+        """The requests that wait or are under way, by project and frame."""
         self._said = ""
         """Which convention proposals follow, as it was said last."""
 
@@ -54,12 +53,12 @@ class ProposalFlow(QObject):
             self._panel.show_proposal(proposal, self._own, self._frame)
 
     def toggle(self, frame_id: str) -> None:
-        """Ask for a proposal on a frame, or stop the request if it is for this frame."""
-        if self._job is not None:
-            self._job.cancel()
-            if self.asks_for(frame_id):
-                return
+        """Ask for a proposal on a frame, or stop the request for this frame."""
         path = self._session.open.path
+        asked = path, frame_id
+        if asked in self._jobs:
+            self._jobs[asked].cancel()
+            return
         settings = self._session.settings
         request = ProposeRequest(
             path,
@@ -67,18 +66,15 @@ class ProposalFlow(QObject):
             convention=settings.follow_convention,
             snap=settings.snap_proposals,
         )
-        self._asked = path, frame_id
-        self._job = self._session.submit(request)
-        self._job.on_finished(lambda result: self._finished(path, result))
-        self._job.ended.connect(self._ended)
+        self._jobs[asked] = job = self._session.submit(request)
+        job.on_finished(lambda result: self._finished(path, result))
+        job.ended.connect(lambda: self._ended(asked))
         self.asked_changed.emit()
 
     def asks_for(self, frame_id: str) -> bool:
-        """Whether the current request is for this frame of the open project."""
-        return self._session.project is not None and self._asked == (
-            self._session.project.path,
-            frame_id,
-        )
+        """Whether a proposal was asked for on this frame of the open project."""
+        project = self._session.project
+        return project is not None and (project.path, frame_id) in self._jobs
 
     def _finished(self, path: Path, result: ProposeResult) -> None:
         if not self._session.is_open(path):
@@ -95,7 +91,6 @@ class ProposalFlow(QObject):
                 f"The segmenter found no head in {name}. Draw the ellipse yourself.", "warning"
             )
 
-    def _ended(self) -> None:
-        if self._job is not None and self._job.over:  # otherwise the previous request ended
-            self._job = self._asked = None
-            self.asked_changed.emit()
+    def _ended(self, asked: tuple[Path, str]) -> None:
+        del self._jobs[asked]
+        self.asked_changed.emit()

@@ -11,6 +11,10 @@ from fetalstudio.ui import theme
 from fetalstudio.ui.canvas.canvas import FrameCanvas
 from fetalstudio.ui.canvas.drafts import Tool
 from fetalstudio.ui.canvas.painted_frame import GreyWindow
+from fetalstudio.ui.common.allowing import allow
+
+_NOT_HERE = "There is nothing to draw on."
+_NONE, _ONE = "There is no ellipse.", "There is an ellipse already: move it, or remove it first."
 
 
 class CanvasActions(QObject):
@@ -23,6 +27,12 @@ class CanvasActions(QObject):
             "Draw", "D", "Draw an ellipse: the long axis, then a point on the side", Tool.CALLIPER
         )
         self.box = self._tool("Box", "B", "Draw an upright ellipse in a box", Tool.BOX)
+        self.place = self._action(
+            "Place",
+            "I",
+            "Place an ellipse in the middle, to be moved, grown and turned by keys",
+            canvas.place,
+        )
         self.remove = self._action("Remove", "Del", "Remove the ellipse", canvas.remove)
         self.fit = self._action("Fit", "F", "Show the whole frame", canvas.fit)
         self.actual = self._action(
@@ -31,6 +41,8 @@ class CanvasActions(QObject):
         self.zoom_in = self._action("Zoom in", "Ctrl++", "Zoom in", lambda: canvas.zoom(1.25))
         self.zoom_in.setShortcuts([QKeySequence("Ctrl++"), QKeySequence("Ctrl+=")])
         self.zoom_out = self._action("Zoom out", "Ctrl+-", "Zoom out", lambda: canvas.zoom(0.8))
+        for zoom in (self.zoom_in, self.zoom_out):
+            zoom.setAutoRepeat(True)
         self.reset_window = self._action(
             "Reset",
             "W",
@@ -38,17 +50,22 @@ class CanvasActions(QObject):
             lambda: canvas.set_window_level(GreyWindow()),
         )
         canvas.tool_changed.connect(self._show_tool)
-        canvas.editable_changed.connect(self._enable)
-        self._enable(canvas.editable)
+        canvas.state_changed.connect(self._allow)
+        self._allow()
 
-    def _enable(self, editable: bool) -> None:
-        for action in (self.draw, self.box, self.remove):
-            action.setEnabled(editable)
+    def _allow(self) -> None:
+        """Allow what can be done, and say why the rest cannot."""
+        closed = "" if self._canvas.editable else _NOT_HERE
+        for action in (self.draw, self.box):
+            allow(action, closed)
+        allow(self.place, closed or ("" if self._canvas.empty else _ONE))
+        allow(self.remove, closed or (_NONE if self._canvas.empty else ""))
 
     def _action(self, text: str, key: str, tip: str, run: Callable[[], object]) -> QAction:
         action = QAction(text, self._canvas)
         action.setShortcut(key)
         action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        action.setAutoRepeat(False)  # a key that is held down acts once
         keys = action.shortcut().toString(QKeySequence.SequenceFormat.NativeText)
         action.setToolTip(theme.tip(tip, keys))
         action.triggered.connect(lambda _checked=False: run())

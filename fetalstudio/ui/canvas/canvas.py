@@ -21,7 +21,7 @@ from fetalstudio.core.biometry import Spread
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.ui import theme
 from fetalstudio.ui.canvas import overlay
-from fetalstudio.ui.canvas.drafts import BoxDraft, Draft, Tool, begin_draft
+from fetalstudio.ui.canvas.drafts import BoxDraft, Draft, Tool, begin_draft, placed
 from fetalstudio.ui.canvas.frame_view import FrameView, point
 from fetalstudio.ui.canvas.handles import Handle, Shape, handle_points, hit, with_knob_in_sight
 from fetalstudio.ui.canvas.keys import KEYS, edited_by_key
@@ -33,6 +33,8 @@ CLICK_PX = 6.0
 """Screen px; a shorter stroke is a click."""
 MERGE_MS = 400
 """Key strokes that follow each other within this time are one edit."""
+_HELD_MS = 1500
+"""A key that is held down repeats sooner; what it does in all is one edit."""
 
 _ANCHORED = Qt.KeyboardModifier.ShiftModifier | Qt.KeyboardModifier.AltModifier
 _GHOST = EllipseStyle(theme.STATE_COLOURS["proposed"], dashed=True)
@@ -63,8 +65,8 @@ class FrameCanvas(FrameView):
     """The ellipse (or None) after a gesture: one undoable edit."""
     ruler_drawn = Signal(object)
     """The two ends ((x, y), (x, y)), in image px, of a line drawn with the ruler."""
-    editable_changed = Signal(bool)
-    """Whether the ellipse can be drawn and changed."""
+    state_changed = Signal()
+    """There is an ellipse now or none any more, or it became :attr:`editable` or not."""
     tool_changed = Signal(object)
     """The new :class:`Tool`."""
     hint_changed = Signal(str)
@@ -86,7 +88,6 @@ class FrameCanvas(FrameView):
         self._turn_cursor = overlay.turn_cursor()
         self._key_edits = QTimer(self)
         self._key_edits.setSingleShot(True)
-        self._key_edits.setInterval(MERGE_MS)
         self._key_edits.timeout.connect(self._commit)
         self.setMouseTracking(True)
         self.setAccessibleName("Frame and ellipse")
@@ -98,10 +99,15 @@ class FrameCanvas(FrameView):
         self.flush()
         if ellipse == self._ellipse and self._drag is None:
             return
-        self._ellipse = ellipse
+        self._keep(ellipse)
         if self._drag is None:
             self._shape = None  # The turn knob starts at its usual end for another ellipse.
             self._show(ellipse)
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is no ellipse, apart from one that is being drawn."""
+        return self._ellipse is None
 
     def ellipse(self) -> Ellipse | None:
         """The ellipse as it is on screen, even during a gesture."""
@@ -147,7 +153,7 @@ class FrameCanvas(FrameView):
         """Allow or forbid drawing and changing the ellipse; it is allowed at first."""
         self.leave_gesture()
         self._editable = editable
-        self.editable_changed.emit(editable)
+        self.state_changed.emit()
         self.view_moved()
         self.update()
 
@@ -232,13 +238,27 @@ class FrameCanvas(FrameView):
             self._shape = None
             self._commit()
 
+    def place(self) -> None:
+        """Put an ellipse in the middle of what is in sight, where there is none: one edit."""
+        self.leave_gesture()
+        if self._editable and self._frame is not None and self.empty:
+            corners = self._view.to_image((0.0, 0.0)), self._view.to_image(self._viewport())
+            self.set_tool(Tool.EDIT)
+            self._shape = placed(self._frame.pixels, *corners)
+            self._commit()
+
+    def _keep(self, ellipse: Ellipse | None) -> None:
+        was_empty, self._ellipse = self.empty, ellipse
+        if self.empty is not was_empty:
+            self.state_changed.emit()
+
     def _commit(self) -> None:
         """Make the live shape the ellipse."""
         ellipse = None if self._shape is None else self._shape.ellipse()
         self._drag = None
         self._show(ellipse)
         if ellipse != self._ellipse:
-            self._ellipse = ellipse
+            self._keep(ellipse)
             self.ellipse_edited.emit(ellipse)
 
     def _change(self, shape: Shape) -> None:
@@ -368,7 +388,7 @@ class FrameCanvas(FrameView):
         edited = self._edited_by(event)
         if edited is not None:
             self._change(edited)
-            self._key_edits.start()
+            self._key_edits.start(_HELD_MS)
         elif event.key() == Qt.Key.Key_Escape:
             if not self.cancel() and self._tool is Tool.EDIT:
                 event.ignore()
@@ -379,6 +399,8 @@ class FrameCanvas(FrameView):
             super().keyPressEvent(event)
 
     def keyReleaseEvent(self, event: QKeyEvent) -> None:
+        if self._key_edits.isActive() and not event.isAutoRepeat():
+            self._key_edits.start(MERGE_MS)
         if key_of(event) != Qt.Key.Key_H:
             super().keyReleaseEvent(event)
         elif not event.isAutoRepeat():

@@ -1,14 +1,16 @@
-"""Buttons that say why they cannot be used."""
+"""Buttons and actions that say why they cannot be used."""
 
 from __future__ import annotations
 
+from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QWidget
 
 _USUAL, _WHY_NOT = "usual_tip", "why_not"
 
 
-def allow(widget: QWidget, why_not: str = "") -> None:
-    """Enable a button or a field, or disable it for a reason, which its tooltip then adds."""
+def allow(widget: QWidget | QAction, why_not: str = "") -> None:
+    """Enable a button, a field or an action, or disable it for a reason, which its tooltip then
+    adds."""
     usual = usual_tip(widget)
     widget.setProperty(_USUAL, usual)
     widget.setProperty(_WHY_NOT, why_not)
@@ -16,13 +18,13 @@ def allow(widget: QWidget, why_not: str = "") -> None:
     widget.setEnabled(not why_not)
 
 
-def set_tip(widget: QWidget, tip: str) -> None:
+def set_tip(widget: QWidget | QAction, tip: str) -> None:
     """Give a widget another tooltip, to which the reason why it cannot be used is added, if any."""
     widget.setProperty(_USUAL, tip)
     widget.setToolTip(_with_reason(tip, widget.property(_WHY_NOT) or ""))
 
 
-def usual_tip(widget: QWidget) -> str:
+def usual_tip(widget: QWidget | QAction) -> str:
     """The tooltip of a widget without the reason why it cannot be used."""
     usual: str | None = widget.property(_USUAL)
     shown = None if usual is None else _with_reason(usual, widget.property(_WHY_NOT) or "")

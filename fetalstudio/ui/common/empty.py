@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
 from fetalstudio.ui import theme
+
+_WIDTH = 460
+"""px of the sentence, where there is room."""
 
 
 class EmptyState(QWidget):
@@ -20,7 +24,6 @@ class EmptyState(QWidget):
         self._text = QLabel(alignment=Qt.AlignmentFlag.AlignCenter)
         self._text.setWordWrap(True)
         self._text.setProperty("role", "dim")
-        self._text.setFixedWidth(460)
         self.button = QPushButton()
         self.button.setProperty("role", "primary")
         self.button.clicked.connect(self.clicked)
@@ -35,10 +38,22 @@ class EmptyState(QWidget):
         """Set title and sentence; the button is hidden if ``action`` is empty."""
         self._title.setText(title)
         self._text.setText(text)
-        # A layout that aligns a label ignores the height of its wrapped lines.
-        self._text.setFixedHeight(self._text.heightForWidth(self._text.width()))
+        self._fit()
         self.button.setText(action)
         self.button.setVisible(bool(action))
+
+    def minimumSizeHint(self) -> QSize:
+        widest = max(self._title.sizeHint().width(), self.button.sizeHint().width())
+        return QSize(widest, super().minimumSizeHint().height())  # the sentence wraps
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        width = max(min(_WIDTH, self.contentsRect().width() - 4 * theme.SPACE), 1)
+        # A layout that aligns a label ignores the height of its wrapped lines.
+        self._text.setFixedSize(width, max(self._text.heightForWidth(width), 0))
 
     def say_importing(self) -> None:
         """Say that the first frames of the project are being imported."""

@@ -249,10 +249,19 @@ def keyed(page: QWidget, button: QPushButton, *keys: str) -> QPushButton:
 
 
 def page_action(
-    page: QWidget, text: str, tip: str, run: Callable[[], object], *keys: str
+    page: QWidget,
+    text: str,
+    tip: str,
+    run: Callable[[], object],
+    *keys: str,
+    repeats: bool = False,
 ) -> QAction:
-    """An action whose keys work anywhere on ``page``; they are appended to its tooltip."""
+    """An action whose keys work anywhere on ``page``; they are appended to its tooltip.
+
+    A key that is held down acts once, unless the action ``repeats``.
+    """
     action = QAction(text, page)
+    action.setAutoRepeat(repeats)
     action.setShortcuts([QKeySequence(key) for key in keys])
     action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
     native = action.shortcut().toString(QKeySequence.SequenceFormat.NativeText)

@@ -10,9 +10,14 @@ from fetalstudio.core.words import format_duration
 from fetalstudio.engine.process.events import Progress
 from fetalstudio.ui import theme
 from fetalstudio.ui.common.elided_label import ElidedLabel
+from fetalstudio.ui.common.form import note
 
 if TYPE_CHECKING:
     from fetalstudio.ui.job_runner import Work
+
+
+_STOP_NOW = "Stop now"
+"""On the button while a job completes what it has."""
 
 
 class JobBar(QWidget):
@@ -25,7 +30,9 @@ class JobBar(QWidget):
         self._bar = QProgressBar()
         self._bar.setTextVisible(False)
         self._bar.setFixedHeight(6)
-        self.cancel_button = QPushButton(cancel_text)
+        self._kept = note()
+        self._cancel_text = cancel_text
+        self.cancel_button = QPushButton()
         self.cancel_button.setAutoDefault(False)  # in a dialog, Return is for its own button
         self.cancel_button.clicked.connect(self._cancel)
         layout = QGridLayout(self)
@@ -35,6 +42,7 @@ class JobBar(QWidget):
         layout.addWidget(self._text, 0, 0)
         layout.addWidget(self._bar, 1, 0)
         layout.addWidget(self.cancel_button, 0, 1, 2, 1)
+        layout.addWidget(self._kept, 2, 0, 1, 2)
         layout.setColumnStretch(0, 1)
         policy = self.sizePolicy()
         policy.setRetainSizeWhenHidden(False)
@@ -51,7 +59,7 @@ class JobBar(QWidget):
         self._handle = handle
         self._text.setText(queued)
         self._bar.setRange(0, 0)
-        self.cancel_button.setEnabled(True)
+        self._offer(self._cancel_text)
         self.show()
         handle.started.connect(lambda: self._say(handle, "Starting"))
         handle.progress.connect(lambda progress: self._progress(handle, progress))
@@ -61,6 +69,16 @@ class JobBar(QWidget):
         """The line above the bar."""
         return self._text.text()
 
+    def kept(self) -> str:
+        """What is said to be kept if the job stops now; empty where nothing is said."""
+        return self._kept.text() if self._kept.isVisibleTo(self) else ""
+
+    def _offer(self, cancel_text: str, kept: str = "") -> None:
+        self.cancel_button.setText(cancel_text)
+        self.cancel_button.setEnabled(True)
+        self._kept.setText(kept)
+        self._kept.setVisible(bool(kept))
+
     def _say(self, handle: Work, text: str) -> None:
         if handle is self._handle:
             self._text.setText(text)
@@ -69,6 +87,8 @@ class JobBar(QWidget):
         stopping = not self.cancel_button.isEnabled()
         if handle is not self._handle or (stopping and not progress.finishing):
             return
+        if progress.finishing:
+            self._offer(_STOP_NOW, handle.kept and f"{_STOP_NOW}: {handle.kept}")
         # Until a first step is done, which may take long, the bar moves.
         self._bar.setRange(0, max(progress.total, 1) if progress.done else 0)
         self._bar.setValue(progress.done)

@@ -73,6 +73,7 @@ class AmendMenu(QMenu):
         action = self.addAction(text)
         action.setShortcut(QKeySequence(key))
         action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        action.setAutoRepeat(False)  # a key that is held down acts once
         action.triggered.connect(lambda _checked: slot())
         self._needs[action] = need
 

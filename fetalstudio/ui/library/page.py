@@ -170,6 +170,7 @@ class LibraryPage(QWidget):
         action = QAction(text, self)
         action.setShortcuts([QKeySequence(key) for key in keys])
         action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        action.setAutoRepeat(False)  # a key that is held down acts once
         action.triggered.connect(lambda _checked: slot())
         # Single letters must reach the search field, so they are keys of the grid only.
         (self.grid if listed else self).addAction(action)

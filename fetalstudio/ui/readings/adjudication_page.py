@@ -84,9 +84,11 @@ class AdjudicationPage(QWidget):
 
     def _build_actions(self) -> None:
         self.previous_action = page_action(
-            self, "Previous", "Previous frame", lambda: self._step(-1), "PgUp"
+            self, "Previous", "Previous frame", lambda: self._step(-1), "PgUp", repeats=True
         )
-        self.next_action = page_action(self, "Next", "Next frame", lambda: self._step(1), "PgDown")
+        self.next_action = page_action(
+            self, "Next", "Next frame", lambda: self._step(1), "PgDown", repeats=True
+        )
         self.mean_action = page_action(
             self, "Mean", "Take the mean of the readings", self.mean, "M"
         )
@@ -98,7 +100,6 @@ class AdjudicationPage(QWidget):
             "Return",
             "Enter",
         )
-        self.decide_action.setAutoRepeat(False)
         for i in range(_MOST):
             page_action(
                 self, f"Take {i + 1}", f"Take reading {i + 1}", partial(self.take, i), f"{i + 1}"
@@ -126,6 +127,7 @@ class AdjudicationPage(QWidget):
         for action in (
             self.canvas_actions.draw,
             self.canvas_actions.box,
+            self.canvas_actions.place,
             self.canvas_actions.remove,
         ):
             row.addWidget(tool_button(action))

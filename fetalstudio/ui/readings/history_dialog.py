@@ -28,8 +28,7 @@ from PySide6.QtWidgets import (
 )
 
 from fetalstudio.core.errors import UserError
-from fetalstudio.project.audit import NOT_RECORDED, AuditEntry, write_audit_log
-from fetalstudio.project.store.records import author_in_words
+from fetalstudio.project.audit import AuditEntry, write_audit_log
 from fetalstudio.ui import theme
 from fetalstudio.ui.session import Session
 
@@ -66,11 +65,7 @@ class _LogModel(QAbstractTableModel):
                 moment = QDateTime.fromSecsSinceEpoch(int(entry.at.timestamp()))
                 return QLocale().toString(moment, QLocale.FormatType.ShortFormat)
             case 1:
-                return (
-                    "not recorded"
-                    if entry.author == NOT_RECORDED
-                    else author_in_words(entry.author)
-                )
+                return entry.who
             case 2:
                 return entry.frame
         return entry.action

@@ -95,8 +95,6 @@ class ReadingPage(QWidget):
         self.end_action = page_action(
             self, "End", "End this session; what was saved stays", self.end, "Ctrl+Shift+E"
         )
-        for action in (self.save_action, self.unread_action):
-            action.setAutoRepeat(False)  # a key that is held down decides once
 
     def _build(self) -> None:
         bar = theme.style(QWidget(), "bar")
@@ -115,6 +113,7 @@ class ReadingPage(QWidget):
         for action in (
             self.canvas_actions.draw,
             self.canvas_actions.box,
+            self.canvas_actions.place,
             self.canvas_actions.remove,
         ):
             row.addWidget(tool_button(action))

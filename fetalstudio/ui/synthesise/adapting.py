@@ -222,7 +222,7 @@ class AdaptingDialog(QDialog):
         for run in self._session.open.runs.all():
             if run.job == "adapt" and (pace := pace_of(run.history)) is not None:
                 left = format_duration(pace * self.steps_box.value())
-                return f"At most about {left}, at the pace of {run.name}."
+                return f"About {left} for all steps, at the pace of {run.name}."
         return "The time left is shown after the first steps."
 
     # -- the job ------------------------------------------------------------------------------

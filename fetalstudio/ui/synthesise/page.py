@@ -311,8 +311,12 @@ class SynthesisePage(QWidget):
         if self._frame is None or self._settled is None:
             return
         if ellipse is None:
-            # Without an ellipse there is nothing to synthesise: keep the previous one.
             self._place(self._settled)
+            self.session.message.emit(
+                "The ultrasound is made around the ellipse, so it stays. Press O to take it from "
+                "the frame again.",
+                "info",
+            )
         elif ellipse != self._settled:
             self.session.undo_stack.push(
                 MoveHead(self._show_head, self._frame.id, self._settled, ellipse)

@@ -20,6 +20,7 @@ from fetalstudio.core.errors import UserError
 from fetalstudio.core.training_settings import settings_of
 from fetalstudio.core.words import format_duration
 from fetalstudio.engine.jobs.train.request import TrainRequest, TrainResult
+from fetalstudio.engine.jobs.train.verdict import verdict_of
 from fetalstudio.engine.process.events import Epoch, Preview
 from fetalstudio.engine.resumable import can_resume, names_in_use
 from fetalstudio.project.models import BUILT_IN
@@ -252,9 +253,13 @@ class TrainPage(QWidget):
             cost = plan_cost(self.session.open, plan.data, self.data.segmenter, self.form.chosen())
         except UserError as error:  # a model card that cannot be read
             return str(error)
-        pace = f", at the pace of {cost.of}" if cost.of else ""
         time_needed = format_duration(cost.seconds)
-        return f"At most about {time_needed}{pace}; {cost.memory / 1e9:.1f} GB of memory."
+        time_said = (
+            f"About {time_needed} for all epochs, at the pace of {cost.of}."
+            if cost.of
+            else f"Not measured here yet; typically {time_needed} on a CPU that nothing else uses."
+        )
+        return f"{time_said} {cost.memory / 1e9:.1f} GB of memory."
 
     # -- training -----------------------------------------------------------------------------
 
@@ -307,7 +312,7 @@ class TrainPage(QWidget):
         handle.preview.connect(self._preview)
         path = request.project  # the job continues when another project is opened
         handle.on_finished(lambda result: self._show_result(path, result))
-        handle.on_cancelled(lambda result: self._show_result(path, result))
+        handle.on_cancelled(lambda result: self._stopped(path, result))
         handle.ended.connect(self._ended)
 
     def _epoch(self, epoch: Epoch) -> None:
@@ -330,6 +335,12 @@ class TrainPage(QWidget):
                 self.session.message.emit(f"{path.name}: {result.verdict}", "info")
             elif not self.isVisible():
                 self.session.message.emit(result.verdict, "info")
+
+    def _stopped(self, path: Path, result: TrainResult | None) -> None:
+        if result is None and self._handle is not None and (kept := self._handle.kept):
+            self.session.models_changed.emit()
+            self.session.message.emit(f"{path.name}: {kept}", "info")
+        self._show_result(path, result)
 
     def _ended(self) -> None:
         self._handle = None
@@ -384,12 +395,14 @@ class TrainPage(QWidget):
             )
         else:
             self.title.setText(f"{run.name}, {run.state}")
+            verdict = verdict_of(run)
             self.curves.set_history(
                 run.history,
-                best_epoch=(run.verdict or {}).get("best_epoch"),
+                best_epoch=(verdict or {}).get("best_epoch"),
                 expected_epochs=(settings_of(run.settings).epochs if run.state == "running" else 0),
             )
-            self.verdict.show_verdict(run.verdict, without_verdict(run, resumable=resumable))
+            otherwise = without_verdict(run, self._model_of_run(), resumable=resumable)
+            self.verdict.show_verdict(verdict, otherwise)
         self._show_adoption()
 
     # -- adopting -----------------------------------------------------------------------------
@@ -405,7 +418,7 @@ class TrainPage(QWidget):
         active = project.models.active("segmenter") if project is not None else None
         used, model = active.name if active is not None else BUILT_IN, self._model_of_run()
         run = self._runs.get(self._chosen() or -1)
-        better = run is not None and improved(run.verdict)
+        better = run is not None and improved(verdict_of(run))
         allow(
             self.adopt_button,
             "No run with a model is chosen."

@@ -65,7 +65,7 @@ def plan_training(
 def plan_cost(
     project: Project, data: TrainingData, segmenter: str, settings: TrainingSettings
 ) -> Cost:
-    """How long the training takes at most, and how much memory.
+    """How long the training takes if it runs for all epochs, and how much memory.
 
     Raises :class:`InputError` with the cure if files of the segmenter are missing.
     """

@@ -8,7 +8,7 @@ from typing import Any
 
 from PySide6.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
 
-from fetalstudio.engine.jobs.train.verdict import how_to_use
+from fetalstudio.engine.jobs.train.verdict import how_to_use, verdict_of
 from fetalstudio.project.store.records import Run
 from fetalstudio.ui import theme
 from fetalstudio.ui.common.form import note
@@ -64,19 +64,25 @@ def improved(verdict: Mapping[str, Any] | None) -> bool:
 
 def run_text(run: Run) -> str:
     """The name of a run, and its Dice or state."""
-    if run.verdict is not None and run.verdict.get("dice_after") is not None:
-        before, after = run.verdict["dice_before"], run.verdict["dice_after"]
+    verdict = verdict_of(run)
+    if verdict is not None and verdict.get("dice_after") is not None:
+        before, after = verdict["dice_before"], verdict["dice_after"]
         return f"{run.name}\nDice {before:.3f} → {after:.3f}"
     return f"{run.name}\n{run.state}"
 
 
-def without_verdict(run: Run, *, resumable: bool) -> str:
-    """The text that is shown for a run without a verdict."""
+def without_verdict(run: Run, model: str | None, *, resumable: bool) -> str:
+    """The text that is shown for a run without a verdict. ``model``: the name of its model."""
     if run.state == "running":
         return "The verdict follows when the training ends."
     if run.state == "finished":
         return "This run has no verdict."
     how = "Stopped" if run.state == "cancelled" else "Failed"
+    if resumable and model is not None:
+        return (
+            f"{how} before its verdict. {model}, the model of its best epoch so far, is kept but "
+            "not tested. Resume the run to continue after its last epoch, up to the verdict."
+        )
     if resumable:
         return f"{how} before its verdict. Resume it to continue after its last epoch."
     return f"{how} before its first epoch was complete. Start a new training."

@@ -15,6 +15,7 @@ from PySide6.QtGui import (
     QDropEvent,
     QKeySequence,
     QShortcut,
+    QShowEvent,
 )
 from PySide6.QtWidgets import (
     QDialog,
@@ -31,6 +32,7 @@ from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.pair_convention.request import PairConventionRequest
 from fetalstudio.engine.jobs.sample.request import SampleRequest
 from fetalstudio.ui import icons, theme
+from fetalstudio.ui.common.held_keys import HeldKeys, needed
 from fetalstudio.ui.common.place_shortcuts import PlaceShortcuts
 from fetalstudio.ui.common.screen import room_for
 from fetalstudio.ui.job_runner import JobHandle
@@ -178,6 +180,7 @@ class MainWindow(QMainWindow):
     ) -> QAction:
         action = QAction(text, self)
         action.setShortcuts([QKeySequence(key) for key in keys])
+        action.setAutoRepeat(False)  # a key that is held down acts once
         action.triggered.connect(lambda _checked: slot())
         menu.addAction(action)
         return action
@@ -188,8 +191,10 @@ class MainWindow(QMainWindow):
             shortcut.setWhatsThis(PLACE_TITLES[place][0])
             shortcut.activated.connect(lambda p=place: self.show_place(p))
         PlaceShortcuts(self)
+        self.held_keys = HeldKeys(self)
         shut = QShortcut(QKeySequence("Ctrl+W"), self)
         shut.setWhatsThis("Close the newest notice")
+        shut.setAutoRepeat(False)  # the others may not have been read yet
         shut.activated.connect(self.notices.close_newest)
 
     def _connect(self) -> None:
@@ -287,6 +292,11 @@ class MainWindow(QMainWindow):
         event.acceptProposedAction()
         self.library.importing.ask(dropped_paths(event.mimeData()))
 
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if needed():
+            self.held_keys.watch(self.windowHandle())  # a filter is installed once only
+
     def closeEvent(self, event: QCloseEvent) -> None:
         running = self.session.engine.running
         may_leave = self._may_leave_unsaved() and (running is None or self._may_stop(running))
@@ -327,9 +337,8 @@ class MainWindow(QMainWindow):
         box.setWindowTitle("A job is running")
         box.setText(f"{running.job.title} is still running.")
         dropped = f" {counted(waiting, 'waiting job')} will not be done." if waiting else ""
-        box.setInformativeText(
-            f"If you leave, the job is stopped. What it has saved is kept.{dropped}"
-        )
+        kept = running.kept or "What it has saved is kept."
+        box.setInformativeText(f"If you leave, the job is stopped. {kept}{dropped}")
         leave = box.addButton("Stop it and leave", QMessageBox.ButtonRole.AcceptRole)
         stay = box.addButton("Stay", QMessageBox.ButtonRole.RejectRole)
         box.setDefaultButton(stay)

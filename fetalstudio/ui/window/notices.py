@@ -23,9 +23,12 @@ _LEVELS = {
     "warning": ("warning", theme.WARNING, 15_000),
     "error": ("error", theme.ERROR, 0),
 }
-"""Icon, colour and time on screen in ms; 0: until it is closed."""
+"""Icon, colour and time on screen in ms; 0: until it is closed. The gravest come last."""
 
 _AT_ONCE = 3
+_WIDTH, _SHARE = 680, 0.6
+"""A notice is so many px wide, and at most this share of the place: the panel at the right, where
+the next button often is, stays free."""
 _BELOW = 88
 """px between the lowest notice and the bottom of the window's place: room for a line of buttons
 with a sentence."""
@@ -95,8 +98,8 @@ class Notice(QFrame):
 
 
 class NoticeBoard(QWidget):
-    """The notices low over ``parent``: at most three, the newest last. The hint and the buttons at
-    the bottom of a place stay free."""
+    """The notices low over ``parent``, at the left: at most three, the newest last. The hint and
+    the buttons at the bottom of a place stay free."""
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
@@ -114,8 +117,9 @@ class NoticeBoard(QWidget):
             if (notice.text, notice.level) == (text, level):
                 notice.restart()
                 return
-        while len(self.notices) >= _AT_ONCE:
-            self._drop(self.notices[0])
+        gravity = list(_LEVELS)
+        while len(self.notices) >= _AT_ONCE:  # of the least grave, the oldest
+            self._drop(min(self.notices, key=lambda notice: gravity.index(notice.level)))
         notice = Notice(text, level, details, self)
         notice.closed.connect(lambda: self._forget(notice))
         self.notices.append(notice)
@@ -148,12 +152,10 @@ class NoticeBoard(QWidget):
             self.hide()
             return
         parent = self._over
-        width = min(680, parent.width() - 4 * theme.SPACE)
+        width = min(_WIDTH, round(_SHARE * parent.width()))
         height = sum(self._height(n, width) for n in self.notices)
         height += theme.SPACE * (len(self.notices) - 1)
-        self.setGeometry(
-            (parent.width() - width) // 2, parent.height() - height - _BELOW, width, height
-        )
+        self.setGeometry(2 * theme.SPACE, parent.height() - height - _BELOW, width, height)
 
     @staticmethod
     def _height(notice: Notice, width: int) -> int:

@@ -35,7 +35,6 @@ class StatusJob(QWidget):
         self.left = theme.style(QLabel(), "dim")
         self.cancel = QPushButton("Cancel")
         self.cancel.setShortcut(QKeySequence("Ctrl+."))
-        self.cancel.setToolTip(theme.tip("Stop the job; what it has saved stays", "Ctrl+."))
         self.cancel.clicked.connect(self._cancel)
         for widget in (self.title, self.bar, self.left, self.cancel):
             layout.addWidget(widget)
@@ -53,8 +52,12 @@ class StatusJob(QWidget):
         self._show_title()
         self.bar.setRange(0, 0)
         self.left.clear()
-        self.cancel.setEnabled(True)
+        self._offer("Stop the job; what it has saved stays")
         self._delay.start()
+
+    def _offer(self, tip: str) -> None:
+        self.cancel.setToolTip(theme.tip(tip, "Ctrl+."))
+        self.cancel.setEnabled(True)
 
     def _show_title(self) -> None:
         handle, waiting = self._engine.running, self._engine.waiting
@@ -62,6 +65,8 @@ class StatusJob(QWidget):
             self.title.setText(handle.job.title + (f" ({waiting} waiting)" if waiting else ""))
 
     def _progressed(self, handle: JobHandle[Any], progress: Progress) -> None:
+        if handle.kept:
+            self._offer(f"Stop now: {handle.kept}")
         # Until a first step is done, which may take long, the bar moves.
         self.bar.setRange(0, max(progress.total, 1) if progress.done else 0)
         self.bar.setValue(progress.done)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from PySide6.QtCore import QEvent, QPointF, Qt
-from PySide6.QtGui import QMouseEvent
+from PySide6.QtGui import QKeyEvent, QMouseEvent
 from PySide6.QtTest import QSignalSpy, QTest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
@@ -29,6 +29,7 @@ from fetalstudio.engine.jobs.propose.request import Proposal, ProposeRequest, Pr
 from fetalstudio.engine.jobs.snap.request import SnapRequest, SnapResult
 from fetalstudio.engine.process.client import EngineClient
 from fetalstudio.engine.process.events import Cancelled, Event, Failed, Finished
+from fetalstudio.engine.process.job import Asked
 from fetalstudio.project.project import Project
 from fetalstudio.project.store.backups import Backup
 from fetalstudio.project.store.database import Database
@@ -419,6 +420,19 @@ def test_a_key_that_is_held_down_confirms_once(page: AnnotatePage) -> None:
     for action in (page.confirm_action, page.reject_action, page.use_action):
         assert not action.autoRepeat()
     assert page.next_action.autoRepeat()
+
+
+def test_a_key_that_is_held_down_neither_asks_and_stops_nor_draws_and_stops(
+    page: AnnotatePage, jobs: Jobs
+) -> None:
+    unannotated(page)
+    for repeated in (False, True, True):
+        for letter in (Qt.Key.Key_P, Qt.Key.Key_D):
+            none = Qt.KeyboardModifier.NoModifier
+            event = QKeyEvent(QEvent.Type.KeyPress, letter, none, letter.name[-1], repeated)
+            QApplication.sendEvent(page.window().windowHandle(), event)
+    assert len(jobs.requests) == 1 and jobs.client.ids == []
+    assert page.canvas.tool is Tool.CALLIPER
 
 
 def test_the_undo_button_takes_key_strokes_back_that_are_still_collected(
@@ -860,7 +874,7 @@ class Cancels(EngineClient):
         super().__init__()
         self.ids: list[int] = []
 
-    def cancel(self, job_id: int) -> None:
+    def cancel(self, job_id: int, asked: Asked = Asked.TO_STOP) -> None:
         self.ids.append(job_id)
 
 
@@ -1005,9 +1019,7 @@ def test_p_again_stops_proposing(page: AnnotatePage, jobs: Jobs) -> None:
     assert page.propose_action.text() == "Propose"
 
 
-def test_p_on_another_frame_asks_for_that_one_instead(
-    page: AnnotatePage, project: Project, jobs: Jobs
-) -> None:
+def test_p_on_another_frame_asks_for_both(page: AnnotatePage, project: Project, jobs: Jobs) -> None:
     first = annotated(page)
     key(page, Qt.Key.Key_P)
     before = jobs.handles[-1]
@@ -1016,11 +1028,13 @@ def test_p_on_another_frame_asks_for_that_one_instead(
     assert second is not None
     assert page.propose_action.text() == "Propose"
     key(page, Qt.Key.Key_P)
-    assert jobs.client.ids == [1]
     assert [request.frame_ids for request in jobs.requests] == [(first,), (second,)]
-    jobs.end(Cancelled(None), before)
+    assert jobs.client.ids == [], "the first one goes on"
+    jobs.end(found(first), before)
     assert page.propose_action.text() == "Stop proposing", "the one before ended, not this one"
-    jobs.end(found(second))
+    key(page, Qt.Key.Key_P)
+    assert jobs.client.ids == [2]
+    jobs.end(Cancelled(None))
     assert page.propose_action.text() == "Propose"
 
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
-from PySide6.QtGui import QColor, QMouseEvent, QUndoCommand, QUndoStack, QWheelEvent
+from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QUndoCommand, QUndoStack, QWheelEvent
 from PySide6.QtTest import QSignalSpy, QTest
 from PySide6.QtWidgets import QApplication, QMainWindow
 from pytestqt.qtbot import QtBot
@@ -431,6 +431,21 @@ def test_key_strokes_in_a_row_become_one_edit_by_themselves(
     assert changes.count() == 8
 
 
+def test_a_key_that_is_held_down_makes_one_edit(
+    canvas: FrameCanvas, edits: QSignalSpy, qtbot: QtBot
+) -> None:
+    """A keyboard waits longer before it repeats a key than a person between two strokes."""
+    QTest.keyPress(canvas, Qt.Key.Key_Right)
+    QTest.qWait(MERGE_MS + 200)
+    assert edits.count() == 0
+    repeated = QEvent.Type.KeyPress, Qt.Key.Key_Right, NONE, "", True
+    QApplication.sendEvent(canvas, QKeyEvent(*repeated))
+    QTest.keyRelease(canvas, Qt.Key.Key_Right)
+    qtbot.waitUntil(lambda: edits.count() == 1)
+    moved = canvas.ellipse()
+    assert moved is not None and moved.cx == HEAD.cx + 2
+
+
 @pytest.mark.parametrize("leave", ["ellipse", "hide", "tool", "press", "focus"])
 def test_key_strokes_are_never_lost(
     canvas: FrameCanvas, hand: Hand, edits: QSignalSpy, leave: str
@@ -493,6 +508,76 @@ def test_delete_removes_the_ellipse_once(canvas: FrameCanvas, edits: QSignalSpy)
 
 
 # -- the view --------------------------------------------------------------------------------
+
+
+def test_an_ellipse_is_placed_and_shaped_by_keys_alone(
+    canvas: FrameCanvas, edits: QSignalSpy
+) -> None:
+    canvas.set_ellipse(None)
+    QTest.keyClick(canvas, Qt.Key.Key_I)
+    assert edits.count() == 1
+    placed = canvas.ellipse()
+    assert placed is not None and placed == edits.at(0)[0]
+    assert (placed.cx, placed.cy) == pytest.approx((399.5, 269.5), abs=5)
+    assert placed.a == pytest.approx(0.43 * 540) and placed.b == pytest.approx(0.78 * placed.a)
+    QTest.keyClick(canvas, Qt.Key.Key_I)  # there is one now
+    assert edits.count() == 1
+    for key in (Qt.Key.Key_Right, Qt.Key.Key_Plus, Qt.Key.Key_BracketLeft, Qt.Key.Key_E):
+        QTest.keyClick(canvas, key)
+    canvas.flush()
+    shaped = canvas.ellipse()
+    assert edits.count() == 2 and shaped is not None
+    assert shaped.cx == pytest.approx(placed.cx + 1) and shaped.a == pytest.approx(placed.a + 1)
+    assert shaped.b == pytest.approx(placed.b - 1) and shaped.angle_deg == pytest.approx(0.5)
+
+
+def test_an_ellipse_is_placed_where_a_person_looks(canvas: FrameCanvas) -> None:
+    canvas.set_ellipse(None)
+    canvas.zoom(4.0, QPointF(0, 0))
+    seen = canvas.view.to_image((canvas.width() / 2, canvas.height() / 2))
+    QTest.keyClick(canvas, Qt.Key.Key_I)
+    placed = canvas.ellipse()
+    assert placed is not None and math.dist((placed.cx, placed.cy), seen) < 20
+    x0, y0, x1, y1 = placed.box()
+    left, top = canvas.view.to_screen((x0, y0))
+    right, bottom = canvas.view.to_screen((x1, y1))
+    assert 0 < left < right < canvas.width() and 0 < top < bottom < canvas.height()
+
+
+def test_an_ellipse_is_placed_in_the_sector(canvas: FrameCanvas) -> None:
+    pixels = np.zeros((540, 800), np.uint8)
+    pixels[100:500, 300:700] = 90
+    canvas.set_image(pixels)
+    canvas.set_ellipse(None)
+    QTest.keyClick(canvas, Qt.Key.Key_I)
+    placed = canvas.ellipse()
+    assert placed is not None
+    assert (placed.cx, placed.cy) == pytest.approx((500, 300), abs=8)
+    assert placed.a == pytest.approx(0.31 * 400, abs=5)
+
+
+def test_placing_drops_what_is_half_drawn(
+    canvas: FrameCanvas, hand: Hand, edits: QSignalSpy
+) -> None:
+    canvas.set_ellipse(None)
+    hand.drag((200, 200), (500, 220))
+    assert canvas.drawing
+    QTest.keyClick(canvas, Qt.Key.Key_I)
+    assert not canvas.drawing and canvas.tool is Tool.EDIT
+    assert edits.count() == 1
+
+
+def test_what_cannot_be_done_says_why(canvas: FrameCanvas) -> None:
+    actions = CanvasActions(canvas)
+    assert actions.remove.isEnabled() and not actions.place.isEnabled()
+    assert actions.remove.toolTip() == "Remove the ellipse  (Del)"
+    assert actions.place.toolTip().endswith("move it, or remove it first.")
+    canvas.set_ellipse(None)
+    assert actions.place.isEnabled() and not actions.remove.isEnabled()
+    assert actions.remove.toolTip() == "Remove the ellipse  (Del)\nThere is no ellipse."
+    canvas.set_editable(False)
+    assert not actions.place.isEnabled() and not actions.draw.isEnabled()
+    assert actions.draw.toolTip().endswith("There is nothing to draw on.")
 
 
 def wheel(canvas: FrameCanvas, at: QPointF, notches: int) -> None:

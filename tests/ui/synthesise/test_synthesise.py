@@ -68,6 +68,15 @@ def fakes(page: SynthesisePage, monkeypatch: pytest.MonkeyPatch) -> list[tuple[A
     return use_fakes(monkeypatch, page.session)
 
 
+def test_removing_the_ellipse_says_why_it_stays(page: SynthesisePage) -> None:
+    said: list[str] = []
+    page.session.message.connect(lambda text, _level: said.append(text))
+    before = page.canvas.ellipse()
+    QTest.keyClick(page.canvas, Qt.Key.Key_Delete)
+    assert page.canvas.ellipse() == before
+    assert len(said) == 1 and "around the ellipse, so it stays" in said[0]
+
+
 def real(page: SynthesisePage) -> np.ndarray:
     assert page.session.frame_id is not None
     return page.session.open.frames.pixels(page.session.frame_id)

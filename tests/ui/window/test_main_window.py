@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtWidgets import QFileDialog, QLabel, QMessageBox
+from PySide6.QtWidgets import QFileDialog, QLabel, QMessageBox, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
 from fetalstudio.core.ellipse import Ellipse
@@ -201,6 +201,33 @@ def test_a_notice_covers_no_control_at_the_bottom_of_annotate(
     open_session.message.emit("A notice", "info")
     lowest = window.notices.mapTo(window, window.notices.rect().bottomLeft()).y()
     assert lowest < page.view_bar.mapTo(window, page.view_bar.rect().topLeft()).y()
+
+
+@pytest.mark.parametrize("place", ["annotate", "synthesise", "review"])
+def test_a_notice_leaves_the_panel_at_the_right_free(
+    open_session: Session, window: MainWindow, place: str
+) -> None:
+    """The next button is there, and a person who is in a hurry would click on the notice."""
+    window.show_place(place)
+    window.resize(1024, 640)
+    open_session.message.emit("Kept as pair 1, ready for review.", "info")
+    for part in window.page(place).findChildren(QPushButton):
+        if part.isVisible() and not part.visibleRegion().isEmpty():
+            at = part.mapTo(window, part.rect().center())
+            assert window.childAt(at) in (part, *part.findChildren(QWidget)), part.text()
+
+
+def test_an_error_is_not_pushed_out_by_what_is_less_grave(window: MainWindow) -> None:
+    board = window.notices
+    board.add("The disk is full.", "error")
+    board.add("Two pairs are copies.", "warning")
+    for number in range(4):
+        board.add(f"Kept as pair {number}.", "info")
+    assert [n.text for n in board.notices] == [
+        "The disk is full.",
+        "Two pairs are copies.",
+        "Kept as pair 3.",
+    ]
 
 
 def test_notices_stack_repeat_once_and_close(window: MainWindow, qtbot: QtBot) -> None:

@@ -192,7 +192,7 @@ class _Adapting:
         except Stopped:
             if len(self.measured) < 2:
                 raise
-        stopped = self.cancelled()
+        stopped = bool(self.cancelled())
         if len(self.measured) < 2:
             raise Stopped
         result = self._result()

@@ -140,7 +140,7 @@ class _Training:
             device=device,
             data=_identity(base, frames),
             memory_preset=memory,
-            watch=Watch(on_step=on_step, stopped=self.cancelled),
+            watch=Watch(on_step=on_step, stopped=lambda: bool(self.cancelled())),
             progress=encoding,
             warn=lambda message: self.report(Warned(message)),
         )

@@ -18,7 +18,6 @@ def run(request: ImportRequest, report: Report, cancelled: CancelCheck) -> Impor
             request.source,
             request.choices,
             request.options,
-            cohort=request.cohort,
             sharpest=sharpest_finder(report, cancelled),
             seen=request.seen,
             author=request.author,

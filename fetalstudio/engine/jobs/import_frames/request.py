@@ -22,10 +22,8 @@ class ImportRequest:
     )
     project: Path
     source: Path
-    cohort: str | None = None
-    """Default: the source folder's name, unless it may say who a patient is."""
     choices: Choices = NO_CHOICES
-    """What a person decided about what is in doubt."""
+    """What a person decided: the cohort, and what is in doubt."""
     options: ImportOptions = USUAL
     seen: Mapping[str, str | None] | None = None
     """The pictures of the plan that a person has seen, as

@@ -8,6 +8,8 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
+from statistics import median_low
 from typing import Any
 
 from fetalstudio.core.training_settings import TrainingSettings, settings_of
@@ -28,7 +30,7 @@ class Pace:
     embedding: int
     """Bytes of one embedding."""
     of: str = ""
-    """Name of the run in which ``train_s`` was measured; empty where it is a typical value."""
+    """Name of the run in which the seconds were measured; empty where they are typical values."""
 
 
 TYPICAL: Mapping[str, Pace] = {
@@ -37,8 +39,9 @@ TYPICAL: Mapping[str, Pace] = {
     "vit_l": Pace(50.0, 0.25, 5.0e9, 2 * 256 * 64 * 64),
     "vit_h": Pace(100.0, 0.25, 8.0e9, 2 * 256 * 64 * 64),
 }
-"""Typical values on a CPU. Those of compact were measured, and so were the time and memory of
-embedding with vit_b; the others are guesses, which the first epoch replaces."""
+"""Typical values on a CPU that nothing else uses. Those of compact were measured, and so were the
+time and memory of embedding with vit_b; the others are guesses, which the first training replaces.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +80,15 @@ def pace_of(project: Project, kind: str, lora: int) -> Pace:
     rank of the low-rank changes, 0 for none.
     """
     typical = TYPICAL.get(kind, TYPICAL["vit_b"])
+    measured: list[Pace] = []
     for run in project.runs.all():
-        if run.job != "train" or run.settings.get("kind") != kind:
-            continue
-        settings = settings_of(run.settings)
-        if settings.lora == lora and (train_s := _train_s(run, settings.copies)) is not None:
-            return replace(typical, train_s=train_s, of=run.name)
+        if run.job == "train" and run.settings.get("kind") == kind:
+            settings = settings_of(run.settings)
+            if settings.lora == lora and (pace := _measured(run, settings, typical)) is not None:
+                measured.append(pace)
+    if measured:
+        # A run whose frames had been embedded before says little about embedding.
+        return replace(measured[0], embed_s=max(pace.embed_s for pace in measured))
     if lora:
         # Every step embeds its frames again, forwards and backwards.
         return replace(typical, train_s=typical.train_s + 3 * typical.embed_s)
@@ -102,32 +108,42 @@ def cost(pace: Pace, work: Work, settings: TrainingSettings) -> Cost:
 class TrainingCountdown:
     """Seconds left of a training: from the estimate, and from its own pace once that is known."""
 
-    def __init__(self, epochs_s: float) -> None:
-        """``epochs_s`` is the estimate for all epochs."""
+    def __init__(self, epochs_s: float | None) -> None:
+        """``epochs_s`` is the estimate for all epochs, None where none was measured."""
         self._epochs_s = epochs_s
         self._began: float | None = None
         self._first: int | None = None
 
-    def embedded(self, done: int, total: int) -> float:
-        """Seconds left once ``done`` frames are embedded, all epochs included."""
+    def embedded(self, done: int, total: int) -> float | None:
+        """Seconds left once ``done`` frames are embedded, all epochs included; None if unknown."""
         now = time.monotonic()
         self._began = self._began or now
+        if self._epochs_s is None:
+            return None
         each = (now - self._began) / max(done - 1, 1)
         return (total - done) * each + self._epochs_s
 
-    def stepped(self, done: int, total: int) -> float:
+    def stepped(self, done: int, total: int) -> float | None:
         """Seconds left after ``done`` steps; from the second on at their own pace."""
         now = time.monotonic()
         if self._first is None:
             self._first, self._began = done, now
         if self._began is None or done <= self._first:
-            return self._epochs_s * (total - done) / total
+            return None if self._epochs_s is None else self._epochs_s * (total - done) / total
         return (now - self._began) / (done - self._first) * (total - done)
 
 
-def _train_s(run: Run, copies: int) -> float | None:
+def _measured(run: Run, settings: TrainingSettings, typical: Pace) -> Pace | None:
+    """The pace of a run; None where it had not two epochs."""
     ends = [row["seconds"] for row in run.history if "seconds" in row]
-    items = copies * (len(run.data.get("train", ())) + len(run.data.get("pairs", ())))
+    count = {part: len(run.data.get(part, ())) for part in ("train", "pairs", "validation", "test")}
+    items = settings.copies * (count["train"] + count["pairs"])
     if len(ends) < 2 or not items:
         return None
-    return float((ends[-1] - ends[0]) / (len(ends) - 1) / items)
+    # The median: where a run was resumed, an epoch seems to take as long as the new start, too.
+    train_s = float(median_low(end - start for start, end in pairwise(ends)) / items)
+    embed_s = typical.embed_s
+    if run.history[0].get("epoch") == 0:  # at its end, the frames are embedded
+        before = count["test"] + (0 if settings.lora else items) + count["validation"]
+        embed_s = float(ends[0] / before)
+    return replace(typical, train_s=train_s, embed_s=embed_s, of=run.name)

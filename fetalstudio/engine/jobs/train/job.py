@@ -56,7 +56,7 @@ def run(request: TrainRequest, report: Report, cancelled: CancelCheck) -> TrainR
     """Train, keep the best epoch as a model of the project, and measure it on the test part.
 
     Cancelling keeps the best epoch so far; the ``Cancelled`` event then carries the result, unless
-    no epoch had been finished.
+    no epoch had been finished or the job was asked to stop now, without the test.
     """
     with Project.open(request.project) as project:
         resumed = None if request.resume is None else _unfinished(project, request.resume)
@@ -207,7 +207,8 @@ class _Training:
         self.where = describe(segmenter.device)
         work = Work(len(data.train) + len(data.pairs), len(data.validation), len(data.test))
         pace = pace_of(project, kind_of(segmenter.card.architecture), self.settings.lora)
-        self.countdown = TrainingCountdown(cost(pace, work, self.settings).epochs_s)
+        epochs_s = cost(pace, work, self.settings).epochs_s
+        self.countdown = TrainingCountdown(epochs_s if pace.of else None)
         # The model that epochs are compared with: a SAM that shall do without its box has to be
         # compared without it, too.
         self.start = prepared(segmenter, self.settings, request.prompt)
@@ -230,7 +231,7 @@ class _Training:
             progress=self,
             on_epoch=self._epoch,
         )
-        stopped = self.cancelled()
+        stopped = bool(self.cancelled())
         if len(figures) < 2:
             raise Stopped
         self._catch_up(tuned, figures)
@@ -315,6 +316,7 @@ class _Training:
 
     def _evaluate(self, segmenter: Segmenter, note: str, finish: bool = False) -> EvaluateResult:
         steps = Steps(len(self.data.test), self.report, self.cancelled, note, finishing=finish)
+        steps.check()  # one frame may take a large model longer than there is time to stop
         scores = []
         for item in self.data.test:
             scores.append(score_frame(segmenter, item, prompt=self.start.prompt))

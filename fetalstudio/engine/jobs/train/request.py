@@ -16,7 +16,10 @@ class TrainRequest:
     """Job ``train``: fine-tune a segmenter on real frames and accepted pairs."""
 
     job: ClassVar[Job[TrainRequest, TrainResult]] = Job(
-        "train", "Training the segmenter", "fetalstudio.engine.jobs.train.job:run"
+        "train",
+        "Training the segmenter",
+        "fetalstudio.engine.jobs.train.job:run",
+        kept="The model of the best epoch is kept, without a verdict. Resume the run to get one.",
     )
     project: Path
     segmenter: str | None = None

@@ -16,6 +16,7 @@ from fetalstudio.core.prompts import in_words
 from fetalstudio.core.statistics import FEW_SUBJECTS, paired_difference
 from fetalstudio.core.words import counted
 from fetalstudio.engine.comparisons import comparisons_in_words
+from fetalstudio.project.store.records import Run
 
 Answer = Literal["better", "worse", "failures", "unclear", "too_few", "kept"]
 """``failures``: more frames fail with the new model. ``too_few``: too few test subjects to tell.
@@ -33,6 +34,19 @@ class Verdict:
     """Frames with a Dice below :data:`FAILURE`, before and after."""
     sentence: str
     """The verdict for a person."""
+
+
+def verdict_of(run: Run) -> Mapping[str, Any] | None:
+    """The verdict of a run that holds for its model.
+
+    None while it is under way, and where it was resumed after its verdict and a later epoch has
+    become the best: the model is that of this epoch now.
+    """
+    if run.verdict is None or run.state == "running":
+        return None
+    best = [row["epoch"] for row in run.history if row.get("best") and "epoch" in row]
+    tested = run.verdict.get("best_epoch")
+    return None if best and tested is not None and max(best) != tested else run.verdict
 
 
 def compare(
