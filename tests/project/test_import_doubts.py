@@ -235,6 +235,13 @@ def test_a_mask_that_fits_the_frame_as_it_is_stored_is_doubtful(
         ("\uff10\uff11\uff10.png", "010_mask.png"),
         ("010\u200d.png", "010_mask.png"),
         ("a\nb.png", "a\nb_mask.png"),
+        ("010.png", "010_Kopf_Maske.png"),
+        ("010.png", "010_mask_AB.png"),
+        ("010.png", "010_mask_observer2_corrected - Kopie.png"),
+        ("im\u00e1genes/010.png", "m\u00e1scaras/010.png"),
+        ("imagens/010.png", "anota\u00e7\u00f5es/010.png"),
+        ("Bilder/010.png", "Beschriftungen/010.png"),
+        ("old/010.png", "old_masks/010.png"),
     ],
 )
 def test_masks_are_found_by_the_names_in_use(
@@ -245,6 +252,43 @@ def test_masks_are_found_by_the_names_in_use(
     report = import_named(project, source)
     assert (report.frames, report.annotated, report.problems) == (1, 1, ())
     assert is_head(next(iter(ellipses_of(project).values())))
+
+
+@pytest.mark.parametrize(
+    ("mask", "word"),
+    [
+        ("010_knee_mask.png", "knee"),
+        ("010_mask_flipped.png", "flipped"),
+        ("010_unet_seg.png", "unet"),
+        ("010_ai_mask.png", "ai"),
+        ("masks_old/010.png", "old"),
+        ("wrong masks/010.png", "wrong"),
+    ],
+)
+def test_a_mask_whose_name_may_speak_against_it_is_a_proposal(
+    project: Project, picture: Picture, source: Path, mask: str, word: str
+) -> None:
+    frame = source / ("images/010.png" if "/" in mask else "010.png")
+    write_png(frame, picture(1))
+    write_png(source / mask, HEAD.mask(SIZE))
+    report = import_named(project, source)
+    assert [a.state for a in project.annotations.by_frame().values()] == ["proposed"]
+    (problem,) = report.problems
+    assert str(source / mask) in problem and f"the name says {word!r}" in problem
+    final = Choices.of([("shape", "final", ())])
+    assert import_named(project, source, choices=final).problems == ()
+    assert [a.state for a in project.annotations.by_frame().values()] == ["final"]
+
+
+@pytest.mark.parametrize("name", ["010_Bauch_Maske.png", "010_m\u00e1scara_coraz\u00f3n.png"])
+def test_a_mask_of_something_else_is_known_in_other_languages(
+    project: Project, picture: Picture, source: Path, name: str
+) -> None:
+    write_png(source / "010.png", picture(1))
+    write_png(source / name, HEAD.mask(SIZE))
+    report = import_named(project, source)
+    assert report.annotated == 0
+    assert "something else than an outlined head" in report.problems[0]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from fetalstudio.formats.folders.annotation_names import IMAGE_FOLDERS
+from fetalstudio.formats.folders.annotation_words import unsure_word
 from fetalstudio.formats.folders.stacks import with_headers
 from fetalstudio.formats.pictures.picture_files import stem_of
 from fetalstudio.formats.privacy.subjects import country_of, subject_of, subject_of_folder
@@ -68,6 +69,7 @@ def records_of(
                 name=name,
                 subject=row.subject or subject,
                 annotation=annotated.get(path),
+                annotation_doubt=_doubt_about(annotated[path], path) if path in annotated else None,
                 coding=coding_of(drawn[0]) if drawn else None,
                 ellipse=row.in_px(),
                 axes=row.axes,
@@ -122,6 +124,13 @@ def _candidates(doubt: Doubt | None) -> list[Path]:
     if doubt is None or doubt.question is not Question.ANNOTATION:
         return []
     return [answer.file for answer in doubt.answers if answer.file is not None]
+
+
+def _doubt_about(annotation: Path, frame: Path) -> str | None:
+    """What the annotation's name says against it."""
+    word = unsure_word(annotation, frame)
+    said = "the name says {!r}, so it may not be an outline of the head that a person drew"
+    return None if word is None else said.format(word)
 
 
 def _text(name: str) -> str:

@@ -169,6 +169,8 @@ def _annotated(
     drawn = record.drawn
     if drawn is not None and np.array_equal(samples == samples.max(), drawn.mask(size) > 0):
         return ShownEllipse(drawn, value=shown.value)
+    if shown.doubt is None and path == record.annotation and record.annotation_doubt:
+        return replace(shown, doubt=record.annotation_doubt)
     if shown.doubt is None and _fits_unturned(record, path, shown.ellipse, size):
         return replace(
             shown,
