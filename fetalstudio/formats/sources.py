@@ -16,6 +16,7 @@ from fetalstudio.formats.annotations.annotation_files import (
     with_annotations,
 )
 from fetalstudio.formats.annotations.unread_files import (
+    ARCHIVES,
     CLOSED,
     files_below,
     unread_below,
@@ -259,6 +260,8 @@ def _read_as(format: str, source: Path, progress: Progress) -> FrameSource:
 def _single(path: Path, format: str, head_label: str | None) -> FrameSource:
     if format == "dicom" or (format == AUTO and dicom.recognise_file(path)):
         return dicom.read(path)
+    if not is_picture(path) and path.suffix.lower() in ARCHIVES | {".gz"}:
+        raise InputError(f"{path} holds no DICOM images. Unpack it and import the folder.")
     if not is_picture(path):
         raise InputError(f"{path} is not a {_KINDS} image. Choose an image.")
     notes: tuple[str, ...] = ()

@@ -433,9 +433,18 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     assert "is not a file" in refused(tmp_path / "frame.png")
 
 
-@pytest.mark.parametrize("data", [b"", b"no image at all\n", b"GIF89a" + bytes(200)])
+@pytest.mark.parametrize("data", [b"no image at all\n", b"GIF89a" + bytes(200)])
 def test_what_is_no_image_is_refused_whatever_its_name(tmp_path: Path, data: bytes) -> None:
     assert "is not a PNG, JPEG, TIFF, BMP or PGM" in refused(saved(tmp_path, data))
+
+
+def test_files_that_never_arrived_are_called_what_they_are(tmp_path: Path) -> None:
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 9\n"
+    path = saved(tmp_path, pointer)
+    assert refused(path) == (
+        f"{path} is not the picture, but a pointer of Git LFS to it. Fetch it by git lfs pull."
+    )
+    assert refused(saved(tmp_path, b"")) == f"{path} is empty. Copy it again."
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".bmp"])

@@ -371,6 +371,33 @@ def test_pictures_of_other_kinds_are_told(
         import_named(project, source)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a right of their own there")
+def test_links_that_lead_nowhere_are_named(
+    project: Project, picture: Picture, tmp_path: Path
+) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "b.png").symlink_to(source / ".git" / "annex" / "b.png")
+    with pytest.raises(InputError, match=r"Not read: 1 broken link \(b\.png\)\. Copy the files"):
+        import_named(project, source)
+    write_png(source / "a.png", picture(1))
+    (told,) = import_named(project, source).problems
+    assert told.startswith("Not read: 1 broken link (b.png).")
+
+
+@pytest.mark.parametrize("name", ["frames.zip", "frames.tar.gz"])
+def test_archives_without_dicom_are_to_be_unpacked(
+    project: Project, tmp_path: Path, name: str
+) -> None:
+    packed = tmp_path / name
+    packed.write_bytes(b"x")
+    with pytest.raises(InputError) as refused:
+        import_named(project, packed)
+    assert str(refused.value) == (
+        f"{packed} holds no DICOM images. Unpack it and import the folder."
+    )
+
+
 def test_a_folder_of_masks_alone_is_refused_in_one_sentence(
     project: Project, tmp_path: Path
 ) -> None:

@@ -109,6 +109,16 @@ def of_ellipse(numbers: Sequence[float], angle_deg: float, size: Size) -> ShownE
     return ShownEllipse(ellipse)
 
 
+def of_model(shape: Shape) -> Shape:
+    """An outline that a model drew, as the file says of it: never more than a proposal."""
+
+    def shown(size: Size) -> ShownEllipse:
+        found = shape.shown(size)
+        return replace(found, doubt=found.doubt or "a model drew it, as the file says")
+
+    return replace(shape, shown=shown)
+
+
 def of_box(corners: Sequence[float], angle_deg: float, size: Size) -> ShownEllipse:
     """The ellipse inside a box (x0, y0, x1, y1) that is turned around its centre by the angle:
     never more than a proposal."""

@@ -66,6 +66,7 @@ _OTHERS = {
     re.compile(rb"....ftyp(?:heic|heix|hevc|mif1|msf1|avif)", re.DOTALL): "a HEIF",
 }
 """How pictures begin that are not read."""
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 _NOTE, _XMP = "fetalstudio", "XML:com.adobe.xmp"
 _HEADER_END = 33
 """Where a PNG's signature and its first chunk, which has a fixed length, end."""
@@ -314,6 +315,12 @@ def _header(path: Path, data: bytes) -> PictureHeader:
         ) from error
     except DamagedError as error:
         raise _damaged(path) from error
+    if not data:
+        raise InputError(f"{path} is empty. Copy it again.")
+    if data.startswith(_LFS_POINTER):
+        raise InputError(
+            f"{path} is not the picture, but a pointer of Git LFS to it. Fetch it by git lfs pull."
+        )
     if header is None:
         other = next((kind for start, kind in _OTHERS.items() if start.match(data)), None)
         if other is not None:
