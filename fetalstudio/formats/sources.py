@@ -37,7 +37,7 @@ from fetalstudio.formats.folders import mask_folders
 from fetalstudio.formats.folders.annotation_names import IMAGE_FOLDERS
 from fetalstudio.formats.folders.unused_tables import tables_above, tables_apart
 from fetalstudio.formats.pictures.picture_files import is_picture, stem_of
-from fetalstudio.formats.privacy.subjects import nearly_equal
+from fetalstudio.formats.privacy.subjects import nearly_equal, written_alike
 from fetalstudio.formats.reading.frame_records import FrameSource
 from fetalstudio.formats.tables.frame_rows import some
 from fetalstudio.formats.tables.frame_tables import NOT_USED
@@ -208,9 +208,7 @@ def read_source(
     of_subject = {record.subject: record for record in reversed(found.records)}
     stated = [k for k, r in of_subject.items() if k not in (r.name, stem_of(r.path))]
     alike = tuple(
-        f"The patients of {some([str(of_subject[key].path) for key in keys])} are written nearly "
-        "alike, and count as different ones. If they are one, write them alike, or set the subject "
-        "in Library."
+        written_alike(some([str(of_subject[key].path) for key in keys]))
         for keys in nearly_equal(stated)
     )
     tables = tables_above(source, found.records, found.files)

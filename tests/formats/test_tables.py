@@ -563,6 +563,16 @@ def test_a_frame_without_a_patient_is_named(tmp_path: Path) -> None:
     assert [row.subject for row in rows.values()] == [None, None]
 
 
+def test_patients_that_are_written_nearly_alike_are_named_by_their_lines(tmp_path: Path) -> None:
+    said = complaint(
+        tmp_path,
+        "image,subject\none.png,Mar\u00eda L\u00f3pez\ntwo.png,Ana\nthree.png,maria lopez\n",
+    )
+    assert f"lines 2, 4 in {tmp_path / 'ellipses.csv'} are written nearly alike" in said
+    assert "lopez" not in said.lower()
+    assert not complaint(tmp_path, "image,subject\none.png,Ana\ntwo.png,Anna\nthree.png,Ana\n")
+
+
 def test_of_several_sheets_the_one_about_frames_is_read(tmp_path: Path) -> None:
     book = openpyxl.Workbook()
     book.worksheets[0].append(["Term", "Meaning"])

@@ -196,6 +196,15 @@ def test_a_spacing_of_exactly_1_is_not_taken_and_said_once(tmp_path: Path) -> No
     assert "a.mha and 2 more: a pixel of exactly 1 mm is what programs write" in problem
 
 
+def test_a_header_with_which_no_frame_is_usual_is_asked_about(tmp_path: Path) -> None:
+    wide = np.random.default_rng(0).integers(0, 120, (64, 400), dtype=np.uint8)
+    save(tmp_path / "a.mha", wide, (2, 2))
+    _, (content,), _ = contents(tmp_path)
+    (doubt,) = content.doubts
+    assert content.calibration is None and doubt.question is Question.CALIBRATION
+    assert "with the file's pixel size of 2 mm, the frame would be 800 mm long" in doubt.report
+
+
 def test_a_table_that_contradicts_the_header_leaves_the_frame_without(tmp_path: Path) -> None:
     save(tmp_path / "a.mha", picture(), (0.2, 0.2))
     (tmp_path / "t.csv").write_text("filename,pixel size(mm)\na.mha,0.2001\n")

@@ -13,7 +13,12 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Affine, Size
 from fetalstudio.core.growth import AGE_LABEL, age_text, parse_age
-from fetalstudio.formats.privacy.subjects import subject_key
+from fetalstudio.formats.privacy.subjects import (
+    is_pseudonym,
+    nearly_equal,
+    subject_key,
+    written_alike,
+)
 from fetalstudio.formats.tables.frame_columns import (
     ANGLE_RAD,
     ELLIPSE,
@@ -207,7 +212,12 @@ def _notes(
             f"{table.path}: the column {table.header[at]!r} says nothing about {some(blank)}. "
             "If a cell above counts for the cells below it, fill them in.",
         )
-    return notes
+    line_of = {row.cells[at]: row.line for row in reversed(table.rows)}
+    hashed = [t for t in line_of if not no_subject(t) and not is_pseudonym(t)]
+    return notes + tuple(
+        written_alike(f"lines {some([str(line_of[t]) for t in texts])} in {table.path}")
+        for texts in nearly_equal(hashed)
+    )
 
 
 def _recurs(table: Table, column: int) -> bool:
