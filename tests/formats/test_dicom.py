@@ -286,7 +286,8 @@ def test_spacing_counts_where_no_region_does(path: Path) -> None:
 
 def test_a_size_that_programs_write_by_default_is_none(tmp_path: Path) -> None:
     for number, keyword in enumerate(("PixelSpacing", "ImagerPixelSpacing")):
-        write(tmp_path / f"{number}.dcm", **{keyword: [1, 1]})
+        tags: dict[str, Any] = {keyword: [1, 1]}
+        write(tmp_path / f"{number}.dcm", **tags)
     regions = Sequence([region()])
     write(tmp_path / "2.dcm", SequenceOfUltrasoundRegions=regions, PixelSpacing=[1, 1])
     found = read_source(tmp_path)
@@ -310,7 +311,7 @@ def test_a_size_with_which_no_frame_is_usual_is_asked_about(tmp_path: Path) -> N
 
 
 def test_patients_without_a_name_are_those_of_their_studies(tmp_path: Path) -> None:
-    for number, patient in enumerate(("ANONYMOUS", "anonymized", "", "unknown", "Unknown")):
+    for number, patient in enumerate(("ANONYMOUS", "ANONYMOUS", "", "unknown", "unknown")):
         write(tmp_path / f"{number}.dcm", PatientID=patient)
     found = read_source(tmp_path)
     assert len({record.subject for record in found.records}) == 5
