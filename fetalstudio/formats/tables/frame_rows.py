@@ -21,6 +21,7 @@ from fetalstudio.formats.privacy.subjects import (
 )
 from fetalstudio.formats.tables.frame_columns import (
     ANGLE_RAD,
+    ANGLES,
     ELLIPSE,
     FILENAME,
     HC,
@@ -64,8 +65,10 @@ _NOBODY = re.compile(r"anon(?:ym\w*)?|de-?identified|withheld|removed|x{3,}|-9+|
 _NO_VALUES = frozenset({0, -1, -9, -99, -999, -9999})
 """Numbers that mark a missing size."""
 _MOST_RADIANS = 4 * math.pi
-_BARE_ANGLE = "angle"
-"""A column whose name does not say in which unit it is."""
+_BARE_ANGLES = frozenset(map(plain, ANGLES))
+"""Columns whose names do not say in which unit they are."""
+_MOST_HC = 500
+"""mm: larger ones are no head circumferences, but numbers of patients (historia clínica)."""
 _UNITS = {HC: ("mm",), "angle_deg": ("°", "deg", "degrees")} | dict.fromkeys(
     (*ELLIPSE[:4], *SIZE), ("px", "pix", "pixel", "pixels")
 )
@@ -148,6 +151,12 @@ def rows_in(table: Table, required: Sequence[str]) -> Rows:
     used = [where[name] for name in (*PIXEL_SIZES, *NUMBERS) if name in where]
     numbers = table.numbers(used, units)
     columns = _with_angles(table, numbers, columns)
+    notes = _notes(table, where, numbers)
+    if (no_hc := _no_hc(table, where, numbers)) is not None:
+        notes += (no_hc,)
+        for found in numbers:
+            if not isinstance(found, InputError):
+                found.pop(where[HC], None)
     rows: list[NamedRow] = []
     faults = list(table.faults)
     for row, values in zip(table.rows, numbers, strict=True):
@@ -158,7 +167,7 @@ def rows_in(table: Table, required: Sequence[str]) -> Rows:
             rows.append(NamedRow(row.line, name, _row(table, row, values, columns)))
         except InputError as error:
             faults.append(error)
-    return Rows(rows, faults, _notes(table, where, numbers))
+    return Rows(rows, faults, notes)
 
 
 def _with_units(table: Table, columns: Columns) -> tuple[Table, Columns]:
@@ -217,6 +226,19 @@ def _notes(
     return notes + tuple(
         written_alike(f"lines {some([str(line_of[t]) for t in texts])} in {table.path}")
         for texts in nearly_equal(hashed)
+    )
+
+
+def _no_hc(
+    table: Table, where: Mapping[str, int], numbers: Sequence[Mapping[int, float] | InputError]
+) -> str | None:
+    """What is said where a column that is called like the circumference holds no lengths."""
+    found = [] if HC not in where else _in_column(numbers, where[HC])
+    if not found or min(found) <= _MOST_HC:
+        return None
+    return (
+        f"{table.path}: the numbers in the column {table.header[where[HC]]!r} are no head "
+        "circumferences in mm, and were not used. If they say whose frame it is, call it subject."
     )
 
 
@@ -304,7 +326,7 @@ def _with_angles(
     angles = [] if column is None else _in_column(numbers, column)
     if column is None or not any(angles) or max(angles) > 2 * math.pi:
         return columns
-    if table.header[column].strip().lower() == _BARE_ANGLE:
+    if plain(table.header[column]) in _BARE_ANGLES:
         raise InputError(
             f"{table.path}: the angles may be in degrees or in radians. Call the column angle_deg "
             "or angle_rad."
