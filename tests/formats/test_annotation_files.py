@@ -407,7 +407,10 @@ def two_labels(one: str, other: str) -> dict[str, Any]:
     )
 
 
-@pytest.mark.parametrize("name", ["head", "Fetal_Head", "HC", "skull"])
+@pytest.mark.parametrize(
+    "name",
+    ["head", "Fetal_Head", "HC", "skull", "Kopf", "Cabeza fetal", "T\u00eate", "cabe\u00e7a"],
+)
 def test_the_head_is_known_by_its_name(source: Path, name: str) -> None:
     write(source / "images" / "a.json", two_labels(name, "cavum septi pellucidi"))
     found, said = read_one(source)

@@ -21,11 +21,12 @@ MASK_WORDS = (
 )
 """What a mask is called, as a regular expression, in the languages of those who publish data."""
 
-_HEADS = frozenset(
+HEADS = frozenset(
     {"head", "heads", "skull", "skulls", "hc", "cranium", "fetalhead"}
     | {"kopf", "schadel", "cabeza", "craneo", "tete", "crane", "cabeca", "cranio", "testa"}
     | {"голова", "череп", "头", "胎头"}
 )
+"""What the head is called."""
 _OTHERS = frozenset(
     {"abdomen", "abdomens", "abdominal", "ac", "stomach", "liver", "kidney", "kidneys", "bladder"}
     | {"femur", "femurs", "fl", "humerus", "heart", "cardiac", "thorax", "chest", "lung", "lungs"}
@@ -93,21 +94,21 @@ def no_head_in(text: str) -> str | None:
     """The word in the name of a mask, without that of its frame, or of its folder, by which it
     shows something else than a head that a person outlined: ``abdomen`` of ``x_abdomen_mask``."""
     words = words_of(text)
-    if not _HEADS.isdisjoint(words):
+    if not HEADS.isdisjoint(words):
         words = [word for word in words if word not in _OTHERS]
     return next((word for word in words if word in _OTHERS | _PARTS | _BY_MODELS), None)
 
 
 def is_of_heads(name: str) -> bool:
     """Whether the name of a folder in one of masks says that it holds those of heads."""
-    return not _HEADS.isdisjoint(words_of(name)) and no_head_in(name) is None
+    return not HEADS.isdisjoint(words_of(name)) and no_head_in(name) is None
 
 
 def unsure_word(annotation: Path, frame: Path) -> str | None:
     """The word in the name of a frame's mask, or of its folder, by which it may be something else
     than its outline: any in ``x_WORD_mask`` that is not usual there, since nobody can list them
     all, and ``old`` or the like in the name of a folder. None where each word is usual."""
-    usual = {*words_of(stem_of(frame)), *_USUAL, *_HEADS}
+    usual = {*words_of(stem_of(frame)), *_USUAL, *HEADS}
     for token in _tokens(stem_of(annotation)):
         word = token.lower()
         if word in _UNSURE - usual:
