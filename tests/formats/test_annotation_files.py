@@ -421,8 +421,8 @@ def test_which_label_is_the_head_is_asked(source: Path) -> None:
     write(source / "images" / "a.json", two_labels("caput", "abdomen"))
     found, said = read_one(source)
     assert found.ellipse is None
-    assert "'caput', 'abdomen'" in said and "--head-label" in said
-    assert read_source(source).labels == ("caput", "abdomen")
+    assert "'abdomen', 'caput'" in said and "--head-label" in said
+    assert read_source(source).labels == ("abdomen", "caput")
     found, said = read_one(source, head_label="Caput")
     assert said == "" and away(found.ellipse, HEAD) < 0.05
     found, said = read_one(source, head_label="brain")

@@ -326,7 +326,7 @@ def test_other_tables_are_left_alone_and_named(
     write_png(tmp_path / "source" / "x.png", picture(1))
     (tmp_path / "source" / "notes.csv").write_text('remark,cx,cx\nclear,1,2,3,4\n"1,5"\n')
     (problem,) = import_named(project, tmp_path / "source").problems
-    assert "notes.csv has neither a column 'pixel size(mm)' nor" in problem
+    assert "notes.csv has no column that names the files" in problem
 
 
 def _with_table(source: Path, picture: Picture, lines: str, name: str = "ellipses.csv") -> Path:

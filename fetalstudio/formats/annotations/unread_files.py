@@ -69,6 +69,9 @@ _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _OF_PROGRAMS = frozenset({"thumbs.db", "ehthumbs.db", "project.db"})
 """Databases of Windows, and of a project in the source: no tables of a person's."""
 
+_OF_LAYOUTS = frozenset({CROISSANT, "dataset.json", "splits_final.json"})
+"""Of exports and of nnU-Net: they list pictures, too."""
+
 _ABOUT_PICTURES = re.compile(
     rb"[\w)]\.(?:png|jpe?g|bmp|tiff?|dcm|mha|nrrd)\b"
     rb"|(?i:pixel|mm)[_ ]?(?i:size|spacing|per)",
@@ -144,7 +147,7 @@ def unread_below(
         elif suffix in _SNIFFED and sniffed[suffix] < _SNIFFED_FILES:
             sniffed[suffix] += 1
             kind = _annotation_format(path, suffix)
-            if suffix in (".json", ".xml") and path.is_file() and not path.stat().st_size:
+            if _is_empty(path, suffix):
                 found.append(UnreadFile(path, f"empty {suffix}", _WHOLE))
             elif kind is not None:
                 sniffed[suffix] = 0
@@ -250,6 +253,13 @@ def _lists_frames(path: Path, names: frozenset[str]) -> bool:
     return is_list_of_frames(start, names) and not is_frame_table(path)
 
 
+def _is_empty(path: Path, suffix: str) -> bool:
+    """Whether a file should hold annotations, but has no content. Its layout names one of its own;
+    an empty text file says that nothing is on a picture."""
+    may_be = suffix in (".json", ".xml") and path.name not in _OF_LAYOUTS
+    return may_be and path.is_file() and not path.stat().st_size
+
+
 def _is_of_numbers(text: bytes) -> bool:
     return bool(_NUMBERS.match(text) or _POINTS.match(text))
 
@@ -270,8 +280,8 @@ def _annotation_format(path: Path, suffix: str) -> str | None:
         return next((name for mark, name in _XML if mark in data), None)
     if b'"fetalstudio-' in data[:1000] or b"mlcommons.org/croissant" in data[:1000]:
         return None
-    if path.name in (CROISSANT, "dataset.json"):
-        return None  # that of nnU-Net lists its pictures
+    if path.name in _OF_LAYOUTS:
+        return None
     if suffix in (".yaml", ".yml"):
         return f"YAML{_ABOUT}" if _ABOUT_PICTURES.search(data) else None
     for marks, name in (
