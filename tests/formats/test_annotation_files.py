@@ -355,6 +355,41 @@ def test_what_a_model_drew_is_never_more_than_a_proposal(
     assert f"{source / file}: a model drew it" in said
 
 
+def test_predictions_in_label_studio_count_where_nobody_drew(source: Path) -> None:
+    (task,) = label_studio_of(LS_ELLIPSE)
+    drawn = task["annotations"]
+    for made in ([], [{**drawn[0], "was_cancelled": True}], drawn):
+        other = [{"result": drawn[0]["result"], "score": 0.8}]
+        write(source / "e.json", [{**task, "annotations": made, "predictions": other}])
+        found, said = read_one(source)
+        assert (found.ellipse is None) == (made not in ([], drawn))
+        assert ("a model drew it" in said) == (made == [])
+        assert found.certain == (made != [])
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "why"),
+    [
+        ("e.json", lambda: turned_in_label_studio(90), "turned in Label Studio"),
+        ("v.json", lambda: via_of({"name": "ellipse", "cx": 150, "cy": 119, "rx": 92, "ry": 70,
+         "theta": 31}), "its angle of 31 may be in degrees"),
+    ],
+)  # fmt: skip
+def test_numbers_that_may_mean_something_else_make_a_proposal(
+    source: Path, file: str, content: Callable[[], Any], why: str
+) -> None:
+    write(source / file, content())
+    found, said = read_one(source)
+    assert found.ellipse is not None and not found.certain and why in said
+
+
+def turned_in_label_studio(angle: int) -> Any:
+    (task,) = label_studio_of(LS_ELLIPSE)
+    for item in task["annotations"][0]["result"]:
+        item["image_rotation"] = angle
+    return [task]
+
+
 def test_a_score_that_is_not_set_is_no_models(source: Path) -> None:
     write(source / "images/a.json", labelme_of({"points": points().tolist(), "score": None}))
     found, said = read_one(source)

@@ -112,11 +112,16 @@ def of_ellipse(numbers: Sequence[float], angle_deg: float, size: Size) -> ShownE
 
 
 def of_model(shape: Shape) -> Shape:
-    """An outline that a model drew, as the file says of it: never more than a proposal."""
+    """An outline that a model drew, as the file says of it."""
+    return doubtful(shape, "a model drew it, as the file says")
+
+
+def doubtful(shape: Shape, doubt: str) -> Shape:
+    """An outline that is never more than a proposal, and why."""
 
     def shown(size: Size) -> ShownEllipse:
         found = shape.shown(size)
-        return replace(found, doubt=found.doubt or "a model drew it, as the file says")
+        return replace(found, doubt=found.doubt or doubt)
 
     return replace(shape, shown=shown)
 
