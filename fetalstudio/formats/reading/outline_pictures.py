@@ -28,6 +28,8 @@ _RING_SHARE, _RING_PX = 0.12, 3.5
 _STROKE_SHARE, _STROKE_PX = 0.05, 6.0
 """Half of a stroke's width: of its radius, or in px. A ring that is wider may be a head with a
 hole."""
+_COARSE = 0.02
+"""Side of the squares that a mask consists of, of the head's mean semi-axis."""
 _DEGREES, _MOST_MISSING = 360, 60
 """Points on an outline, and how many in a row a line may leave out. Within the picture, none of the
 794 rings of HC18 leaves out more than 5."""
@@ -125,7 +127,7 @@ def _described(
         ellipse = Ellipse.from_mask(region)
         points, inset, allowed = _free_outline(region), 0.45, 0.0
         whole = shown | region
-        doubt = _several_shapes(shown) or _corners(region, ellipse)
+        doubt = _several_shapes(shown) or _blocks(region, ellipse) or _corners(region, ellipse)
         explained = _explained(whole > 0, ellipse, None)
         lone = float(region.sum()) / float(whole.sum())
     else:
@@ -155,6 +157,18 @@ def _several_shapes(shown: NDArray[np.uint8]) -> str | None:
     if len(sizes) > 1 and sizes[-2] >= max(VISIBLE, _SECOND * sizes[-1]):
         return "it shows several shapes apart from each other, of which the largest was taken"
     return None
+
+
+def _blocks(region: NDArray[np.uint8], ellipse: Ellipse) -> str | None:
+    """The doubt about a mask that was enlarged: its outline then runs along large squares, and may
+    be shifted by half of one."""
+    sides = []
+    for axis in (0, 1):
+        changed = np.flatnonzero(np.diff(region, axis=axis).any(axis=1 - axis))
+        sides.append(int(np.diff(changed).min(initial=max(region.shape))))
+    if min(sides) < max(2.0, _COARSE * float(np.sqrt(ellipse.a * ellipse.b))):
+        return None
+    return f"it consists of blocks of {min(sides)} px, as a small mask does that was enlarged"
 
 
 def _open(
