@@ -490,7 +490,7 @@ def test_the_store_of_a_project_is_not_imported(
     )
     path = project.frames.path(pair.frame.id)
     with Project.create(tmp_path / "other") as other:
-        for source in (project.path / "frames", path.parent, path):
+        for source in (project.path, project.path / "frames", path.parent, path):
             with pytest.raises(InputError, match="belongs to the store of the project"):
                 import_named(other, source)
         copy = tmp_path / "copy" / path.name

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.progress import NO_PROGRESS, Progress
+from fetalstudio.formats.pictures.picture_files import pictures_in
 from fetalstudio.formats.privacy.redaction import Redactor, remembered
 from fetalstudio.formats.privacy.screen_samples import ScreenSample, ScreenSamples
 from fetalstudio.formats.reading.doubts import MIDDLE, SHARPEST, Answers, Question
@@ -356,7 +357,10 @@ def _key(record: FrameRecord, root: Path) -> str:
 def _check_not_a_store(source: Path) -> None:
     """Raise :class:`InputError` for the pictures of a project, synthetic ones among them."""
     source = Path(source).absolute()
-    for folder in (source, *source.parents):
+    inside = (source, *source.parents)
+    if source.is_dir() and not pictures_in(source):  # a project that is imported as a whole
+        inside = (source / "frames", *inside)
+    for folder in inside:
         if folder.name == "frames" and (folder.parent / DATABASE).is_file():
             raise InputError(
                 f"{source} belongs to the store of the project {folder.parent}, whose frames would "
