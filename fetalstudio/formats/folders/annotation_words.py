@@ -75,6 +75,9 @@ _USUAL = frozenset(
     | {"contour", "semantic", "instance", "first", "second", "third", "st", "nd", "rd", "th"}
     | {"grey", "gray", "color", "colour", "rgb", "png", "jpg", "jpeg", "tif", "tiff", "bmp", "nii"}
     | {"image", "img", "im", "frame", "us", "ultrasound", "scan", "picture", "raw", "original"}
+    | {"plane", "view", "slice", "section", "axial", "transthalamic", "transventricular"}
+    | {"circumference", "boundary", "region", "area", "train", "val", "validation", "test", "site"}
+    | {"clean", "cleaned", "fixed", "edited", "refined", "smoothed", "bit", "uint", "bw"}
     | {"labelme", "cvat", "itk", "snap", "itksnap", "slicer", "the", "of", "and", "with", "for"}
     | {"leser", "befunder", "lector", "lectora", "observador", "observadora", "lecteur", "leitor"}
     | {"manuell", "manuel", "neu", "nuevo", "nueva", "nouveau", "novo", "nova", "finale"}
