@@ -192,7 +192,9 @@ def test_the_label_of_the_head_is_stated(
     source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (source / "0_x_mask.png").unlink()
-    heads = {label: Ellipse(48.0, 40.0, a, 12.0, 0.0) for label, a in (("caput", 30), ("Bauch", 20))}
+    heads = {
+        label: Ellipse(48.0, 40.0, a, 12.0, 0.0) for label, a in (("caput", 30), ("Bauch", 20))
+    }
     shapes = [
         {"label": label, "points": (head.contour(40) + 0.5).tolist(), "shape_type": "polygon"}
         for label, head in heads.items()

@@ -491,6 +491,22 @@ def test_an_angle_is_bare_in_any_language(tmp_path: Path) -> None:
     assert "may be in degrees or in radians" in complaint(tmp_path, text)
 
 
+@pytest.mark.parametrize(
+    ("header", "number"),
+    [
+        ("Kopfumfang (mm)", "71,9"),
+        ("perímetro cefálico", "71,9"),
+        ("Périmètre crânien [cm]", "7,19"),
+        ("HC (cm)", "7,19 cm"),
+    ],
+)
+def test_circumferences_are_known_in_other_languages_and_in_cm(
+    tmp_path: Path, header: str, number: str
+) -> None:
+    row = one_row(tmp_path, f"image;mm/px;{header}\none.png;0,1;{number}\n")
+    assert row.hc_mm == pytest.approx(71.9)
+
+
 def test_numbers_of_patients_are_no_circumferences(tmp_path: Path) -> None:
     table = "imagen;mm/px;HC\none.png;0,1;{}\ntwo.png;0,1;123457\n"
     (tmp_path / "t.csv").write_text(table.format(123456))

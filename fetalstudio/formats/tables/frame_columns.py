@@ -13,6 +13,8 @@ from fetalstudio.core.growth import AGE_LABEL
 from fetalstudio.formats.tables.table_files import Table, plain
 
 FILENAME, PIXEL_SIZE, HC = "filename", "pixel size(mm)", "head circumference (mm)"
+HC_CM = "head circumference (cm)"
+"""In place of :data:`HC`."""
 PIXEL_SIZE_X, PIXEL_SIZE_Y = "pixel width(mm)", "pixel height(mm)"
 """In place of :data:`PIXEL_SIZE`."""
 PIXEL_SIZES = (PIXEL_SIZE, PIXEL_SIZE_X, PIXEL_SIZE_Y)
@@ -33,7 +35,7 @@ SUBJECT = "subject"
 """Who the patient is: see :func:`~fetalstudio.formats.privacy.subjects.subject_key`."""
 LABELS = ("country", "quality", "scanner", "site", AGE_LABEL)
 """Columns whose text becomes a label of the frame. No others: they may say who the patient is."""
-NUMBERS = (HC, *ELLIPSE, *DIAMETERS, ANGLE_RAD, *SUBMISSION, *SIZE)
+NUMBERS = (HC, HC_CM, *ELLIPSE, *DIAMETERS, ANGLE_RAD, *SUBMISSION, *SIZE)
 """Columns of numbers, besides the pixel sizes."""
 
 
@@ -244,6 +246,12 @@ def _subjects() -> Iterator[str]:
     yield from _SUBJECTS
 
 
+_CIRCUMFERENCES = (
+    *("head circumference", "hc", "Kopfumfang", "perímetro cefálico", "circunferencia cefálica"),
+    *("circunferência cefálica", "perímetro craneal", "périmètre crânien", "périmètre céphalique"),
+    *("circonferenza cranica", "circonferenza cefalica", "hoofdomtrek", "obwód głowy"),
+    *("окружность головы", "头围"),
+)
 _CENTRES = ("center", "centre", "centro", "Mittelpunkt", "Zentrum", "центр")
 _SEMI_AXES = {
     "a": (
@@ -265,7 +273,8 @@ SPELLINGS: Mapping[str, Sequence[str]] = {
     for name, known in {
         FILENAME: tuple(_files()),
         UNIT: ("unit", "units", "Einheit", "unidad", "unité", "unità", "единица", "单位"),
-        HC: ("head circumference mm", "head circumference", "hc mm", "hc"),
+        HC: (*(f"{word} mm" for word in _CIRCUMFERENCES), *_CIRCUMFERENCES),
+        HC_CM: tuple(f"{word} cm" for word in _CIRCUMFERENCES),
         "cx": ("cx", "cx px", *(text for word in _CENTRES for text in (f"{word} x", f"x {word}"))),
         "cy": ("cy", "cy px", *(text for word in _CENTRES for text in (f"{word} y", f"y {word}"))),
         **{

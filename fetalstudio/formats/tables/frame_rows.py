@@ -25,6 +25,7 @@ from fetalstudio.formats.tables.frame_columns import (
     ELLIPSE,
     FILENAME,
     HC,
+    HC_CM,
     LABELS,
     NUMBERS,
     PIXEL_SIZES,
@@ -69,7 +70,7 @@ _BARE_ANGLES = frozenset(map(plain, ANGLES))
 """Columns whose names do not say in which unit they are."""
 _MOST_HC = 500
 """mm: larger ones are no head circumferences, but numbers of patients (historia clínica)."""
-_UNITS = {HC: ("mm",), "angle_deg": ("°", "deg", "degrees")} | dict.fromkeys(
+_UNITS = {HC: ("mm",), HC_CM: ("cm",), "angle_deg": ("°", "deg", "degrees")} | dict.fromkeys(
     (*ELLIPSE[:4], *SIZE), ("px", "pix", "pixel", "pixels")
 )
 """What may follow a number."""
@@ -299,7 +300,7 @@ def _row(table: Table, row: TableRow, values: Mapping[int, float], columns: Colu
             axes = Axes(table.path, headers, Lengths.SEMI_AXES)
         return Row(
             calibration=Calibration(x, y, "table") if x and y else None,
-            hc_mm=_above_zero(HC, numbers),
+            hc_mm=_circumference(numbers),
             ellipse=Ellipse.of(*ellipse) if ellipse else None,
             size=(_whole(size[0]), _whole(size[1])) if size else None,
             labels={name: _label(name, texts[name]) for name in LABELS if name in texts},
@@ -363,6 +364,12 @@ def _above_zero(name: str, numbers: Mapping[str, float]) -> float | None:
     if value is not None and not value > 0:
         raise ValueError(f"{name} is {value:g}, which is not above 0")
     return value
+
+
+def _circumference(numbers: Mapping[str, float]) -> float | None:
+    """In mm, where the row gives it."""
+    in_mm, in_cm = _above_zero(HC, numbers), _above_zero(HC_CM, numbers)
+    return in_mm if in_mm is not None or in_cm is None else 10 * in_cm
 
 
 def _pixel_size(
