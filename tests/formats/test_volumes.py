@@ -145,6 +145,17 @@ def test_a_nifti_is_turned_as_its_affine_says(tmp_path: Path, affine: Any, turne
     )
 
 
+@pytest.mark.parametrize("affine", [[[0.2, 0.1], [0, 0.2]], [[0, 0], [0, 0]]])
+def test_a_file_with_oblique_axes_is_not_called_damaged(tmp_path: Path, affine: Any) -> None:
+    matrix = np.eye(4)
+    matrix[:2, :2] = affine
+    made = nibabel.Nifti1Image(picture().T[:, :, None], np.eye(4))
+    made.set_sform(matrix, code=1)
+    nibabel.save(made, tmp_path / "a.nii.gz")
+    with pytest.raises(InputError, match=r"a\.nii\.gz states directions of its axes"):
+        read_image(tmp_path / "a.nii.gz")
+
+
 def test_a_mask_with_other_directions_than_its_frame_is_not_used(tmp_path: Path) -> None:
     flipped = np.diag([0.2, 0.3, 1, 1])
     nibabel.save(nibabel.Nifti1Image(picture().T.copy(), flipped), tmp_path / "a.nii")
