@@ -571,6 +571,20 @@ def test_a_column_that_may_name_patients_is_not_ignored_silently(
     assert f"t.csv: the column {column!r} was not used" in problem and "call it subject" in problem
 
 
+def test_a_table_of_patients_that_names_and_tables_contradict_is_named(
+    project: Project, picture: Picture, source: Path
+) -> None:
+    for number, name in enumerate(("P01_1", "P01_2", "P02_1", "x", "y")):
+        write_png(source / f"{name}.png", picture(number))
+    table = source / "t.csv"
+    table.write_text("filename,study_id\nP01_1,11\nP01_2,12\nP02_1,13\nx,11\n")
+    untold, torn = import_named(project, source).problems
+    assert untold.startswith(f"The table of patients does not name {source / 'y.png'}, each")
+    assert f"{source / 'P01_1.png'}, {source / 'P01_2.png'} seem to show one patient" in torn
+    table.write_text("filename,subject\nP01_1,11\nP01_2,11\nP02_1,11\nx,12\ny,13\n")
+    assert read_source(source).problems == ()
+
+
 def test_patients_that_are_written_nearly_alike_are_named(
     project: Project, picture: Picture, source: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -358,8 +359,9 @@ def _check_not_a_store(source: Path) -> None:
     """Raise :class:`InputError` for the pictures of a project, synthetic ones among them."""
     source = Path(source).absolute()
     inside = (source, *source.parents)
-    if source.is_dir() and not pictures_in(source):  # a project that is imported as a whole
-        inside = (source / "frames", *inside)
+    with contextlib.suppress(OSError):  # the reading says that it cannot be read
+        if source.is_dir() and not pictures_in(source):  # a project that is imported as a whole
+            inside = (source / "frames", *inside)
     for folder in inside:
         if folder.name == "frames" and (folder.parent / DATABASE).is_file():
             raise InputError(
