@@ -470,6 +470,12 @@ def test_names_of_files_are_known_in_other_languages(tmp_path: Path, header: str
     assert one_row(tmp_path, f"{header};mm/px\none.png;0,1\n").calibration is not None
 
 
+def test_a_column_that_says_that_it_holds_names_counts(tmp_path: Path) -> None:
+    for header in ("imagen;nombre del archivo", "image;Bildname", "frame;image_name"):
+        row = one_row(tmp_path, f"{header};mm/px\n7;one.png;0,1\n")
+        assert row.calibration is not None
+
+
 @pytest.mark.parametrize(
     "header",
     [

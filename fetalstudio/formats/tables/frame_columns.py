@@ -184,12 +184,15 @@ _MORE_FILES = (
 
 
 def _files() -> Iterator[str]:
-    yield from (f"{what}{name}" for name in ("name", "") for what in _FILE[:2])
-    yield from (f"{what}{end}" for end in ("name", "path", "file", "", "id") for what in _FILE)
-    yield from ("name", "path", "basename", *_FILES, *_MORE_FILES)
+    """Those that say that they are names come first: an ``imagen`` beside them may be a number."""
+    yield from (f"{what}name" for what in _FILE[:2])
     for what, name, of in product((*_FILE, *_FILES), _NAMES, _OF):
         yield what + name
         yield name + of + what
+    yield from _MORE_FILES
+    yield from _FILE[:2]
+    yield from (f"{what}{end}" for end in ("path", "file", "", "id") for what in _FILE)
+    yield from ("name", "path", "basename", *_FILES)
     for file, of, picture in product((*_FILE, *_FILES), _OF[:2], (*_FILE, *_FILES)):
         yield file + of + picture  # archivo de imagen
 
