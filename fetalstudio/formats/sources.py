@@ -16,6 +16,7 @@ from fetalstudio.formats.annotations.annotation_files import (
     with_annotations,
 )
 from fetalstudio.formats.annotations.unread_files import (
+    ARCHIVES,
     CLOSED,
     files_below,
     unread_below,
@@ -36,7 +37,7 @@ from fetalstudio.formats.folders import mask_folders
 from fetalstudio.formats.folders.annotation_names import IMAGE_FOLDERS
 from fetalstudio.formats.folders.unused_tables import tables_above, tables_apart
 from fetalstudio.formats.pictures.picture_files import is_picture, stem_of
-from fetalstudio.formats.privacy.subjects import nearly_equal
+from fetalstudio.formats.privacy.subjects import nearly_equal, written_alike
 from fetalstudio.formats.reading.frame_records import FrameSource
 from fetalstudio.formats.tables.frame_rows import some
 from fetalstudio.formats.tables.frame_tables import NOT_USED
@@ -207,9 +208,7 @@ def read_source(
     of_subject = {record.subject: record for record in reversed(found.records)}
     stated = [k for k, r in of_subject.items() if k not in (r.name, stem_of(r.path))]
     alike = tuple(
-        f"The patients of {some([str(of_subject[key].path) for key in keys])} are written nearly "
-        "alike, and count as different ones. If they are one, write them alike, or set the subject "
-        "in Library."
+        written_alike(some([str(of_subject[key].path) for key in keys]))
         for keys in nearly_equal(stated)
     )
     tables = tables_above(source, found.records, found.files)
@@ -259,6 +258,8 @@ def _read_as(format: str, source: Path, progress: Progress) -> FrameSource:
 def _single(path: Path, format: str, head_label: str | None) -> FrameSource:
     if format == "dicom" or (format == AUTO and dicom.recognise_file(path)):
         return dicom.read(path)
+    if not is_picture(path) and path.suffix.lower() in ARCHIVES | {".gz"}:
+        raise InputError(f"{path} holds no DICOM images. Unpack it and import the folder.")
     if not is_picture(path):
         raise InputError(f"{path} is not a {_KINDS} image. Choose an image.")
     notes: tuple[str, ...] = ()

@@ -192,7 +192,9 @@ def test_the_label_of_the_head_is_stated(
     source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (source / "0_x_mask.png").unlink()
-    heads = {label: Ellipse(48.0, 40.0, a, 12.0, 0.0) for label, a in (("Kopf", 30), ("Bauch", 20))}
+    heads = {
+        label: Ellipse(48.0, 40.0, a, 12.0, 0.0) for label, a in (("caput", 30), ("Bauch", 20))
+    }
     shapes = [
         {"label": label, "points": (head.contour(40) + 0.5).tolist(), "shape_type": "polygon"}
         for label, head in heads.items()
@@ -204,8 +206,8 @@ def test_the_label_of_the_head_is_stated(
     assert main(["import", project, str(source), "--json"]) == 0
     said = capsys.readouterr()
     assert json.loads(said.out.splitlines()[-1])["annotated"] == 0
-    assert "'Bauch', 'Kopf'" in said.err and "--head-label" in said.err
-    assert main(["import", project, str(source), "--head-label", "Kopf", "--json"]) == 0
+    assert "'Bauch', 'caput'" in said.err and "--head-label" in said.err
+    assert main(["import", project, str(source), "--head-label", "caput", "--json"]) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["annotated"] == 1
     with Project.open(Path(project)) as opened:
         ellipses = (opened.annotations.newest(frame.id) for frame in opened.frames.all())

@@ -335,6 +335,84 @@ def test_a_box_is_never_more_than_a_proposal(
     assert f"{source / file}: it is a box" in said and "proposal" in said
 
 
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("i.json", lambda: coco_of({"segmentation": [flat()], "score": 0.93})),
+        ("images/a.json", lambda: labelme_of({"points": points().tolist(), "score": 0.5})),
+        ("a.xml", lambda: cvat_of(
+            '<ellipse label="head" source="auto" cx="150.8" cy="119.1" rx="92.4" ry="70.2" '
+            'rotation="31"/>'
+        )),
+    ],
+)  # fmt: skip
+def test_what_a_model_drew_is_never_more_than_a_proposal(
+    source: Path, file: str, content: Callable[[], Any]
+) -> None:
+    write(source / file, content())
+    found, said = read_one(source)
+    assert away(found.ellipse, HEAD) < 0.1 and not found.certain
+    assert f"{source / file}: a model drew it" in said
+
+
+def test_predictions_in_label_studio_count_where_nobody_drew(source: Path) -> None:
+    (task,) = label_studio_of(LS_ELLIPSE)
+    drawn = task["annotations"]
+    for made in ([], [{**drawn[0], "was_cancelled": True}], drawn):
+        other = [{"result": drawn[0]["result"], "score": 0.8}]
+        write(source / "e.json", [{**task, "annotations": made, "predictions": other}])
+        found, said = read_one(source)
+        assert (found.ellipse is None) == (made not in ([], drawn))
+        assert ("a model drew it" in said) == (made == [])
+        assert found.certain == (made != [])
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "why"),
+    [
+        ("e.json", lambda: turned_in_label_studio(90), "turned in Label Studio"),
+        ("v.json", lambda: via_of({"name": "ellipse", "cx": 150, "cy": 119, "rx": 92, "ry": 70,
+         "theta": 31}), "its angle of 31 may be in degrees"),
+    ],
+)  # fmt: skip
+def test_numbers_that_may_mean_something_else_make_a_proposal(
+    source: Path, file: str, content: Callable[[], Any], why: str
+) -> None:
+    write(source / file, content())
+    found, said = read_one(source)
+    assert found.ellipse is not None and not found.certain and why in said
+
+
+def turned_in_label_studio(angle: int) -> Any:
+    (task,) = label_studio_of(LS_ELLIPSE)
+    for item in task["annotations"][0]["result"]:
+        item["image_rotation"] = angle
+    return [task]
+
+
+def test_a_score_that_is_not_set_is_no_models(source: Path) -> None:
+    write(source / "images/a.json", labelme_of({"points": points().tolist(), "score": None}))
+    found, said = read_one(source)
+    assert found.certain and said == ""
+
+
+def test_labels_of_yolo_with_a_mark_of_their_encoding(source: Path) -> None:
+    write(source / "labels/a.txt", "\ufeff" + yolo_polygon())
+    found, said = read_one(source)
+    assert away(found.ellipse, HEAD) < 0.1 and said == ""
+    (source / "labels/a.txt").write_bytes(yolo_polygon().encode("utf-16"))
+    found, said = read_one(source)
+    assert found.ellipse is None
+    assert f"1 text in UTF-16 ({Path('labels', 'a.txt')})" in said
+
+
+@pytest.mark.parametrize("name", ["i.json", "a.xml"])
+def test_an_empty_file_is_named(source: Path, name: str) -> None:
+    write(source / name, "")
+    _, said = read_one(source)
+    assert f"1 empty {Path(name).suffix} ({name}). Copy or export" in said
+
+
 def test_the_circle_of_labelme(source: Path) -> None:
     write(
         source / "images" / "a.json",
@@ -364,7 +442,10 @@ def two_labels(one: str, other: str) -> dict[str, Any]:
     )
 
 
-@pytest.mark.parametrize("name", ["head", "Fetal_Head", "HC", "skull"])
+@pytest.mark.parametrize(
+    "name",
+    ["head", "Fetal_Head", "HC", "skull", "Kopf", "Cabeza fetal", "T\u00eate", "cabe\u00e7a"],
+)
 def test_the_head_is_known_by_its_name(source: Path, name: str) -> None:
     write(source / "images" / "a.json", two_labels(name, "cavum septi pellucidi"))
     found, said = read_one(source)
@@ -372,12 +453,12 @@ def test_the_head_is_known_by_its_name(source: Path, name: str) -> None:
 
 
 def test_which_label_is_the_head_is_asked(source: Path) -> None:
-    write(source / "images" / "a.json", two_labels("Kopf", "abdomen"))
+    write(source / "images" / "a.json", two_labels("caput", "abdomen"))
     found, said = read_one(source)
     assert found.ellipse is None
-    assert "'Kopf', 'abdomen'" in said and "--head-label" in said
-    assert read_source(source).labels == ("Kopf", "abdomen")
-    found, said = read_one(source, head_label="kopf")
+    assert "'abdomen', 'caput'" in said and "--head-label" in said
+    assert read_source(source).labels == ("abdomen", "caput")
+    found, said = read_one(source, head_label="Caput")
     assert said == "" and away(found.ellipse, HEAD) < 0.05
     found, said = read_one(source, head_label="brain")
     assert found.ellipse is None and "nothing in it is labelled 'brain'" in said
@@ -660,6 +741,13 @@ def test_a_head_that_the_border_cuts(source: Path) -> None:
     assert said == "" and away(found.ellipse, cut) < 1
 
 
+def put_together(what: str, **other: Any) -> dict[str, Any]:
+    """Two files of COCO in one, whose ids were not made different."""
+    found = coco_of({"segmentation": [flat()]})
+    found[what].insert(1, {**found[what][0], **other})
+    return found
+
+
 @pytest.mark.parametrize(
     ("file", "content", "cause"),
     [
@@ -704,6 +792,10 @@ def test_a_head_that_the_border_cuts(source: Path) -> None:
         ("labels/a.txt", yolo_polygon() + "0 5 5 6 6 7 7\n", "line 2"),
         ("labels/a.txt", "x .1\n" + yolo_polygon(), "line 1 is no class"),
         ("i.json", json.dumps(coco_of({"segmentation": [flat()], "image_id": 8})), "not list"),
+        ("i.json", json.dumps(put_together("images", file_name="b.png")),
+         "images 'a.png' and 'b.png' have one id, 7"),
+        ("i.json", json.dumps(put_together("categories", name="abdomen")),
+         "categories 'fetal head' and 'abdomen' have one id, 1"),
         ("e.json", json.dumps(label_studio_of({"format": "rle", "rle": [1, 2],
          "brushlabels": ["head"]})), "too early"),
     ],

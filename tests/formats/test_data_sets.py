@@ -134,6 +134,7 @@ def test_nnunet(nnunet: Callable[..., Path], frames: Frames, suffix: str) -> Non
     [
         ({"head": 1}, 1, 0, True, None),
         ({"foreground": 1}, 1, 0, True, None),
+        ({"cabeza": 1, "abdomen": 2}, 1, 2, True, None),
         ({"abdomen": 1}, 1, 0, False, "does not mark the head, as the data set says of it"),
         ({"abdomen": 1, "femur": 2}, 2, 1, False, "does not mark the head"),
         ({"class1": 1, "class2": 2}, 2, 1, False, "does not mark the head"),

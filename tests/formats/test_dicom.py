@@ -284,6 +284,48 @@ def test_spacing_counts_where_no_region_does(path: Path) -> None:
     assert size_of(header(path, PixelSpacing=[0, 0])) is None
 
 
+def test_a_size_that_programs_write_by_default_is_none(tmp_path: Path) -> None:
+    for number, keyword in enumerate(("PixelSpacing", "ImagerPixelSpacing")):
+        tags: dict[str, Any] = {keyword: [1, 1]}
+        write(tmp_path / f"{number}.dcm", **tags)
+    regions = Sequence([region()])
+    write(tmp_path / "2.dcm", SequenceOfUltrasoundRegions=regions, PixelSpacing=[1, 1])
+    found = read_source(tmp_path)
+    (note,) = found.problems
+    assert note.startswith(f"{tmp_path / '0.dcm'} and 1 more: a pixel of exactly 1 mm")
+    sizes = [r.calibration and r.calibration.mm_per_px for r in found.records]
+    assert sizes == [None, None, pytest.approx(0.1)]
+
+
+def test_a_size_with_which_no_frame_is_usual_is_asked_about(tmp_path: Path) -> None:
+    write(tmp_path / "a.dcm", SequenceOfUltrasoundRegions=Sequence([region(size_cm=(0.99, 0.99))]))
+    write(tmp_path / "b.dcm", np.resize(speckle(), (1, 400, 1000)), PixelSpacing=[8, 8])
+    usual, huge = map(read_content, read_source(tmp_path).records)
+    assert size_of(usual) == pytest.approx((9.9, 9.9)) and usual.doubts == ()
+    (doubt,) = huge.doubts
+    assert huge.calibration is None and doubt.question is Question.CALIBRATION
+    assert "with the file's pixel size of 8 mm, the frame would be 8000 mm long" in doubt.report
+    assert "table" not in doubt.report
+    kept = read_content(read_source(tmp_path).records[1], {Question.CALIBRATION: "keep"})
+    assert size_of(kept) == (8, 8)
+
+
+def test_patients_without_a_name_are_those_of_their_studies(tmp_path: Path) -> None:
+    for number, patient in enumerate(("ANONYMOUS", "ANONYMOUS", "", "unknown", "unknown")):
+        write(tmp_path / f"{number}.dcm", PatientID=patient)
+    found = read_source(tmp_path)
+    assert len({record.subject for record in found.records}) == 5
+    assert found.problems == ()
+
+
+def test_patients_that_are_written_nearly_alike_are_named(tmp_path: Path) -> None:
+    for number, patient in enumerate(("AB/12", "ab12", "XY 3", "XY 4")):
+        write(tmp_path / f"{number}.dcm", PatientID=patient)
+    (problem,) = read_source(tmp_path).problems
+    assert f"{tmp_path / '0.dcm'}, {tmp_path / '1.dcm'} are written nearly alike" in problem
+    assert "AB/12" not in problem and "ab12" not in problem
+
+
 def test_disagreement_is_asked_about(tmp_path: Path) -> None:
     two = [region((0, 0, 31, 47)), region((32, 0, 63, 47), size_cm=(0.02, 0.03))]
     write(tmp_path / "a.dcm", SequenceOfUltrasoundRegions=Sequence(two))

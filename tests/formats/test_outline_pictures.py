@@ -286,6 +286,22 @@ def polygon(corners: int) -> NDArray[np.uint8]:
     return np.asarray(cv2.fillPoly(np.zeros(LARGE[::-1], np.uint8), [points], 255))
 
 
+def enlarged(factor: float) -> NDArray[np.uint8]:
+    """A mask that was reduced and enlarged again without smoothing."""
+    small = cv2.resize(
+        drawn(TRUE), None, fx=1 / factor, fy=1 / factor, interpolation=cv2.INTER_AREA
+    )
+    filled = (small > 127).astype(np.uint8) * np.uint8(255)
+    return np.asarray(cv2.resize(filled, LARGE, interpolation=cv2.INTER_NEAREST), np.uint8)
+
+
+def arc(start: int, end: int) -> NDArray[np.uint8]:
+    """A part of the outline, between two angles in degrees."""
+    picture = np.zeros(LARGE[::-1], np.uint8)
+    points = TRUE.contour(360)[start:end].round().astype(np.int32)
+    return np.asarray(cv2.polylines(picture, [points], False, 255, 2))
+
+
 SMALLER = Ellipse(TRUE.cx, TRUE.cy, TRUE.a - 9, TRUE.b - 9, TRUE.angle_deg)
 
 
@@ -295,6 +311,10 @@ SMALLER = Ellipse(TRUE.cx, TRUE.cy, TRUE.a - 9, TRUE.b - 9, TRUE.angle_deg)
         (drawn(TRUE, Ellipse(40.0, 30.0, 14.0, 9.0, 0.0)), "several shapes apart"),
         (drawn(TRUE, SMALLER, width=2), "one outline inside another"),
         (drawn(TRUE, width=20), "a head with a hole"),
+        (arc(0, 180), "a line that is open over 17"),
+        (arc(60, 330), "a line that is open over 8"),
+        (enlarged(8), "it consists of blocks of 8 px"),
+        (enlarged(3.6), "it consists of blocks of 3 px"),
         (polygon(10), "a polygon of"),
         (drawn(Ellipse(40.0, 30.0, 9.0, 7.0, 0.0)), "far smaller than a head"),
         (drawn(Ellipse(200.0, 160.0, 90.0, 20.0, 10.0)), "far longer than a head"),
@@ -304,6 +324,18 @@ SMALLER = Ellipse(TRUE.cx, TRUE.cy, TRUE.a - 9, TRUE.b - 9, TRUE.angle_deg)
 )
 def test_what_may_be_another_head_is_doubtful(picture: NDArray[np.uint8], doubt: str) -> None:
     assert doubt in str(ellipse_in(picture).doubt)
+
+
+@pytest.mark.parametrize("gaps", [1, 4])
+def test_a_line_with_small_gaps_is_not_doubtful(gaps: int) -> None:
+    parts = [arc(n * 360 // gaps, (n + 1) * 360 // gaps - 45) for n in range(gaps)]
+    shown = ellipse_in(np.maximum.reduce(parts))
+    assert shown.doubt is None and shown.ellipse.overlap(TRUE) > 0.98
+
+
+def test_a_mask_that_was_enlarged_a_little_is_not_doubtful() -> None:
+    shown = ellipse_in(enlarged(1.9))
+    assert shown.doubt is None and shown.ellipse.overlap(TRUE) > 0.98
 
 
 @pytest.mark.parametrize("corners", [24, 60])

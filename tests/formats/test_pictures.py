@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import imagecodecs
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
+from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION
 
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.formats.pictures.picture_files import (
@@ -66,6 +68,26 @@ def saved(folder: Path, data: bytes, name: str = "frame.png") -> Path:
 
 
 # -- what can be read -------------------------------------------------------------------------
+
+
+def test_white_may_be_0_in_a_tiff_of_more_than_8_bits(tmp_path: Path) -> None:
+    grey = np.arange(40 * 50, dtype=np.uint16).reshape(40, 50) * 30
+    stored = Image.fromarray(np.invert(grey))
+    stored.save(tmp_path / "white.tif", tiffinfo={PHOTOMETRIC_INTERPRETATION: 0})
+    Image.fromarray(grey).save(tmp_path / "black.tif")
+    white, black = tmp_path / "white.tif", tmp_path / "black.tif"
+    np.testing.assert_array_equal(read_image(white), read_image(black))
+    np.testing.assert_array_equal(read_samples(white)[0], grey)
+
+
+def test_infinite_samples_are_the_darkest_and_the_brightest(tmp_path: Path) -> None:
+    grey = np.linspace(-40, 0, 40 * 50, dtype=np.float32).reshape(40, 50)  # in dB
+    grey[0, :2] = -np.inf, np.inf
+    Image.fromarray(grey).save(tmp_path / "x.tif")
+    found = read_image(tmp_path / "x.tif")
+    assert found[0, :3].tolist() == [0, 255, 0] and found[20, 0] == pytest.approx(128, abs=1)
+    Image.fromarray(np.full_like(grey, np.inf)).save(tmp_path / "x.tif")
+    assert not read_image(tmp_path / "x.tif").any()
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".bmp"])
@@ -433,9 +455,34 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     assert "is not a file" in refused(tmp_path / "frame.png")
 
 
-@pytest.mark.parametrize("data", [b"", b"no image at all\n", b"GIF89a" + bytes(200)])
+@pytest.mark.parametrize("data", [b"no image at all\n", b"GIF89a" + bytes(200)])
 def test_what_is_no_image_is_refused_whatever_its_name(tmp_path: Path, data: bytes) -> None:
     assert "is not a PNG, JPEG, TIFF, BMP or PGM" in refused(saved(tmp_path, data))
+
+
+@pytest.mark.parametrize(
+    ("data", "called"),
+    [
+        (imagecodecs.jpeg8_encode(np.zeros((40, 50), np.uint16), 90, bitspersample=12),
+         "JPEG of 12 bits"),
+        (imagecodecs.jpegls_encode(np.zeros((40, 50), np.uint8)), "JPEG-LS"),
+    ],
+)  # fmt: skip
+def test_a_jpeg_that_is_not_read_is_called_what_it_is(
+    tmp_path: Path, data: bytes, called: str
+) -> None:
+    path = saved(tmp_path, bytes(data), "frame.jpg")
+    said = f"{path} is compressed as {called}, which is not read. Save it as PNG."
+    assert refused(path) == said
+
+
+def test_files_that_never_arrived_are_called_what_they_are(tmp_path: Path) -> None:
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 9\n"
+    path = saved(tmp_path, pointer)
+    assert refused(path) == (
+        f"{path} is not the picture, but a pointer of Git LFS to it. Fetch it by git lfs pull."
+    )
+    assert refused(saved(tmp_path, b"")) == f"{path} is empty. Copy it again."
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".bmp"])

@@ -8,6 +8,7 @@ import datetime
 import time
 import zipfile
 from collections.abc import Callable
+from dataclasses import astuple
 from pathlib import Path
 
 import openpyxl
@@ -21,6 +22,7 @@ from fetalstudio.formats.tables.ellipse_table import (
     read_ellipses,
     write_ellipses,
 )
+from fetalstudio.formats.tables.frame_columns import Lengths
 from fetalstudio.formats.tables.frame_rows import Row
 from fetalstudio.formats.tables.frame_tables import read_folder_tables
 from fetalstudio.formats.tables.table_files import read_table, table_text, write_table
@@ -416,6 +418,10 @@ SIZES = {
     "tamaño de píxel (mm)": 0.1,
     "размер пикселя (мм)": 0.1,
     "像素大小(mm)": 0.1,
+    "Resolución (mm/píxel)": 0.1,
+    "Échelle (mm par pixel)": 0.1,
+    "Espaçamento do pixel (mm)": 0.1,
+    "Auflösung (Pixel pro cm)": 100,
 }
 """Headers of a pixel size of 0.1 mm, and its number in their unit."""
 
@@ -442,12 +448,97 @@ def test_a_pixel_size_is_read_in_the_unit_of_its_column(tmp_path: Path, header: 
     assert row.calibration.mm_per_px == pytest.approx(0.1)
 
 
+def test_the_sides_of_a_pixel_have_several_names(tmp_path: Path) -> None:
+    for header in (
+        "pixel_spacing_col,pixel_spacing_row",
+        "Pixelbreite (mm),Pixelhöhe (mm)",
+        "column spacing,row spacing",
+        "ancho de píxel (mm),alto de píxel (mm)",
+    ):
+        known = one_row(tmp_path, f"image,{header}\none.png,0.1,0.2\n").calibration
+        assert known is not None and (known.mm_per_px_x, known.mm_per_px_y) == (0.1, 0.2)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *("Nombre del archivo", "fichero de imagen", "Fichier image", "Nom de l'image"),
+        *("Nome da imagem", "Nome dell'immagine", "Bestandsnaam", "Bildname"),
+    ],
+)
+def test_names_of_files_are_known_in_other_languages(tmp_path: Path, header: str) -> None:
+    assert one_row(tmp_path, f"{header};mm/px\none.png;0,1\n").calibration is not None
+
+
+def test_a_column_that_says_that_it_holds_names_counts(tmp_path: Path) -> None:
+    for header in ("imagen;nombre del archivo", "image;Bildname", "frame;image_name"):
+        row = one_row(tmp_path, f"{header};mm/px\n7;one.png;0,1\n")
+        assert row.calibration is not None
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "centro_x;centro_y;semieje mayor;semieje menor;ángulo",
+        "Mittelpunkt x;Mittelpunkt y;Große Halbachse;Kleine Halbachse;Winkel (Grad)",
+        "centre x;centre y;demi-grand axe;demi-petit axe;angle (degrés)",
+        "x centro;y centro;semieixo maior;semieixo menor;ângulo (graus)",
+    ],
+)
+def test_ellipses_are_known_in_other_languages(tmp_path: Path, header: str) -> None:
+    row = one_row(tmp_path, f"image;{header}\none.png;40,5;41;30,25;20;89,5\n")
+    assert row.ellipse is not None
+    assert astuple(row.ellipse) == pytest.approx((40.5, 41, 30.25, 20, 89.5))
+    assert row.axes is not None and row.axes.lengths is Lengths.SEMI_AXES
+
+
+def test_an_angle_is_bare_in_any_language(tmp_path: Path) -> None:
+    text = "image;cx;cy;a;b;Winkel\none.png;40;41;30;20;1,5\n"
+    assert "may be in degrees or in radians" in complaint(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("header", "number"),
+    [
+        ("Kopfumfang (mm)", "71,9"),
+        ("perímetro cefálico", "71,9"),
+        ("Périmètre crânien [cm]", "7,19"),
+        ("HC (cm)", "7,19 cm"),
+    ],
+)
+def test_circumferences_are_known_in_other_languages_and_in_cm(
+    tmp_path: Path, header: str, number: str
+) -> None:
+    row = one_row(tmp_path, f"image;mm/px;{header}\none.png;0,1;{number}\n")
+    assert row.hc_mm == pytest.approx(71.9)
+
+
+def test_numbers_of_patients_are_no_circumferences(tmp_path: Path) -> None:
+    table = "imagen;mm/px;HC\none.png;0,1;{}\ntwo.png;0,1;123457\n"
+    (tmp_path / "t.csv").write_text(table.format(123456))
+    rows, (note,) = read_folder_tables(tmp_path, "another.csv")
+    assert rows["one.png"].hc_mm is None and rows["one.png"].calibration is not None
+    assert "'HC' are no head circumferences in mm" in note and "call it subject" in note
+    (tmp_path / "t.csv").write_text(table.format(250))  # one number may be wrong
+    rows, notes = read_folder_tables(tmp_path, "another.csv")
+    assert rows["one.png"].hc_mm == 250 and not notes
+
+
+def test_a_table_that_says_nothing_known_is_named_with_its_columns(tmp_path: Path) -> None:
+    said = complaint(tmp_path, "image,ID,plane\none.png,7,axial\n")
+    assert "neither a column 'pixel size(mm)'" in said
+    assert "Its columns are 'image', 'ID', 'plane'. If one says whose frame it is" in said
+    said = complaint(tmp_path, "scan no,patient\n1,7\n")
+    assert "has no column that names the files, such as 'filename', and was not used" in said
+
+
 def test_a_unit_may_stand_in_a_column_a_line_or_a_cell(tmp_path: Path) -> None:
     for text in (
         "image,pixel size,unit\none.png,0.01,cm\n",
         "image,pixel size\n,cm\none.png,0.01\n",
         "image,pixel size\none.png,0.1 mm\n",
         "image,spacing_x,spacing_y\none.png,0.1,0.1\n",
+        "image,pixel width (um),pixel height (um)\none.png,100,100\n",
     ):
         row = one_row(tmp_path, text)
         assert row.calibration is not None, text
@@ -480,6 +571,7 @@ def test_a_number_in_another_unit_is_not_taken_for_mm(tmp_path: Path, text: str,
         ("gb18030", "图像"),
         ("mac-roman", "fichier;Numéro de dossier"),
         ("utf-32", "image"),
+        ("cp850", "fichier;Numéro de dossier"),
     ],
 )
 def test_old_encodings_are_known_by_the_headers(tmp_path: Path, encoding: str, header: str) -> None:
@@ -561,6 +653,16 @@ def test_a_frame_without_a_patient_is_named(tmp_path: Path) -> None:
         saved(tmp_path, "patient,image\nanonymous,one.png\n-999,two.png\n").parent, "another.csv"
     )
     assert [row.subject for row in rows.values()] == [None, None]
+
+
+def test_patients_that_are_written_nearly_alike_are_named_by_their_lines(tmp_path: Path) -> None:
+    said = complaint(
+        tmp_path,
+        "image,subject\none.png,Mar\u00eda L\u00f3pez\ntwo.png,Ana\nthree.png,maria lopez\n",
+    )
+    assert f"lines 2, 4 in {tmp_path / 'ellipses.csv'} are written nearly alike" in said
+    assert "lopez" not in said.lower()
+    assert not complaint(tmp_path, "image,subject\none.png,Ana\ntwo.png,Anna\nthree.png,Ana\n")
 
 
 def test_of_several_sheets_the_one_about_frames_is_read(tmp_path: Path) -> None:

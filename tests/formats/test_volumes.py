@@ -145,6 +145,17 @@ def test_a_nifti_is_turned_as_its_affine_says(tmp_path: Path, affine: Any, turne
     )
 
 
+@pytest.mark.parametrize("affine", [[[0.2, 0.1], [0, 0.2]], [[0, 0], [0, 0]]])
+def test_a_file_with_oblique_axes_is_not_called_damaged(tmp_path: Path, affine: Any) -> None:
+    matrix = np.eye(4)
+    matrix[:2, :2] = affine
+    made = nibabel.Nifti1Image(picture().T[:, :, None], np.eye(4))
+    made.set_sform(matrix, code=1)
+    nibabel.save(made, tmp_path / "a.nii.gz")
+    with pytest.raises(InputError, match=r"a\.nii\.gz states directions of its axes"):
+        read_image(tmp_path / "a.nii.gz")
+
+
 def test_a_mask_with_other_directions_than_its_frame_is_not_used(tmp_path: Path) -> None:
     flipped = np.diag([0.2, 0.3, 1, 1])
     nibabel.save(nibabel.Nifti1Image(picture().T.copy(), flipped), tmp_path / "a.nii")
@@ -194,6 +205,15 @@ def test_a_spacing_of_exactly_1_is_not_taken_and_said_once(tmp_path: Path) -> No
     records, _, (problem,) = contents(tmp_path)
     assert [record.calibration for record in records] == [None] * 3
     assert "a.mha and 2 more: a pixel of exactly 1 mm is what programs write" in problem
+
+
+def test_a_header_with_which_no_frame_is_usual_is_asked_about(tmp_path: Path) -> None:
+    wide = np.random.default_rng(0).integers(0, 120, (64, 400), dtype=np.uint8)
+    save(tmp_path / "a.mha", wide, (2, 2))
+    _, (content,), _ = contents(tmp_path)
+    (doubt,) = content.doubts
+    assert content.calibration is None and doubt.question is Question.CALIBRATION
+    assert "with the file's pixel size of 2 mm, the frame would be 800 mm long" in doubt.report
 
 
 def test_a_table_that_contradicts_the_header_leaves_the_frame_without(tmp_path: Path) -> None:

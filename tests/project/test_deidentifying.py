@@ -34,6 +34,12 @@ from tests.project.kinds import Picture
             (t, None)
             for t in ("Trans-thalamic", "Fetal brain", "Maternal cervix", "Aloka", "Other")
         ),
+        *(
+            (t, "a person's name")
+            for t in ("L\u00ea V\u00f5", "\u0110\u1ed7", "B\u00f6", "\u738b", "Strong", "Ok")
+        ),
+        *((t, None) for t in ("uncertain", "cut", "partially cropped", "faint", "Doubtful")),
+        *((t, None) for t in ("n\u00edtido", "coup\u00e9", "unvollst\u00e4ndig", "mauvaise")),
         *((t, None) for t in ("test_set", "hospital-2", "clinic 2023", "clear", "Egypt", "PSFHS")),
     ],
 )

@@ -235,6 +235,13 @@ def test_a_mask_that_fits_the_frame_as_it_is_stored_is_doubtful(
         ("\uff10\uff11\uff10.png", "010_mask.png"),
         ("010\u200d.png", "010_mask.png"),
         ("a\nb.png", "a\nb_mask.png"),
+        ("010.png", "010_Kopf_Maske.png"),
+        ("010.png", "010_mask_AB.png"),
+        ("010.png", "010_mask_observer2_corrected - Kopie.png"),
+        ("im\u00e1genes/010.png", "m\u00e1scaras/010.png"),
+        ("imagens/010.png", "anota\u00e7\u00f5es/010.png"),
+        ("Bilder/010.png", "Beschriftungen/010.png"),
+        ("old/010.png", "old_masks/010.png"),
     ],
 )
 def test_masks_are_found_by_the_names_in_use(
@@ -245,6 +252,43 @@ def test_masks_are_found_by_the_names_in_use(
     report = import_named(project, source)
     assert (report.frames, report.annotated, report.problems) == (1, 1, ())
     assert is_head(next(iter(ellipses_of(project).values())))
+
+
+@pytest.mark.parametrize(
+    ("mask", "word"),
+    [
+        ("010_knee_mask.png", "knee"),
+        ("010_mask_flipped.png", "flipped"),
+        ("010_unet_seg.png", "unet"),
+        ("010_ai_mask.png", "ai"),
+        ("masks_old/010.png", "old"),
+        ("wrong masks/010.png", "wrong"),
+    ],
+)
+def test_a_mask_whose_name_may_speak_against_it_is_a_proposal(
+    project: Project, picture: Picture, source: Path, mask: str, word: str
+) -> None:
+    frame = source / ("images/010.png" if "/" in mask else "010.png")
+    write_png(frame, picture(1))
+    write_png(source / mask, HEAD.mask(SIZE))
+    report = import_named(project, source)
+    assert [a.state for a in project.annotations.by_frame().values()] == ["proposed"]
+    (problem,) = report.problems
+    assert str(source / mask) in problem and f"the name says {word!r}" in problem
+    final = Choices.of([("shape", "final", ())])
+    assert import_named(project, source, choices=final).problems == ()
+    assert [a.state for a in project.annotations.by_frame().values()] == ["final"]
+
+
+@pytest.mark.parametrize("name", ["010_Bauch_Maske.png", "010_m\u00e1scara_coraz\u00f3n.png"])
+def test_a_mask_of_something_else_is_known_in_other_languages(
+    project: Project, picture: Picture, source: Path, name: str
+) -> None:
+    write_png(source / "010.png", picture(1))
+    write_png(source / name, HEAD.mask(SIZE))
+    report = import_named(project, source)
+    assert report.annotated == 0
+    assert "something else than an outlined head" in report.problems[0]
 
 
 @pytest.mark.parametrize(
@@ -446,7 +490,7 @@ def test_the_store_of_a_project_is_not_imported(
     )
     path = project.frames.path(pair.frame.id)
     with Project.create(tmp_path / "other") as other:
-        for source in (project.path / "frames", path.parent, path):
+        for source in (project.path, project.path / "frames", path.parent, path):
             with pytest.raises(InputError, match="belongs to the store of the project"):
                 import_named(other, source)
         copy = tmp_path / "copy" / path.name
@@ -525,6 +569,20 @@ def test_a_column_that_may_name_patients_is_not_ignored_silently(
     (source / "t.csv").write_text(f"filename,pixel size(mm),{column}\n0.png,0.1,7\n")
     (problem,) = import_named(project, source).problems
     assert f"t.csv: the column {column!r} was not used" in problem and "call it subject" in problem
+
+
+def test_a_table_of_patients_that_names_and_tables_contradict_is_named(
+    project: Project, picture: Picture, source: Path
+) -> None:
+    for number, name in enumerate(("P01_1", "P01_2", "P02_1", "x", "y")):
+        write_png(source / f"{name}.png", picture(number))
+    table = source / "t.csv"
+    table.write_text("filename,study_id\nP01_1,11\nP01_2,12\nP02_1,13\nx,11\n")
+    untold, torn = import_named(project, source).problems
+    assert untold.startswith(f"The table of patients does not name {source / 'y.png'}, each")
+    assert f"{source / 'P01_1.png'}, {source / 'P01_2.png'} seem to show one patient" in torn
+    table.write_text("filename,subject\nP01_1,11\nP01_2,11\nP02_1,11\nx,12\ny,13\n")
+    assert read_source(source).problems == ()
 
 
 def test_patients_that_are_written_nearly_alike_are_named(

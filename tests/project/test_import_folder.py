@@ -326,7 +326,7 @@ def test_other_tables_are_left_alone_and_named(
     write_png(tmp_path / "source" / "x.png", picture(1))
     (tmp_path / "source" / "notes.csv").write_text('remark,cx,cx\nclear,1,2,3,4\n"1,5"\n')
     (problem,) = import_named(project, tmp_path / "source").problems
-    assert "notes.csv has neither a column 'pixel size(mm)' nor" in problem
+    assert "notes.csv has no column that names the files" in problem
 
 
 def _with_table(source: Path, picture: Picture, lines: str, name: str = "ellipses.csv") -> Path:
@@ -369,6 +369,33 @@ def test_pictures_of_other_kinds_are_told(
     (source / "a.png").unlink()
     with pytest.raises(InputError, match=r"holds no images.*Not read: 1 .mp4"):
         import_named(project, source)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a right of their own there")
+def test_links_that_lead_nowhere_are_named(
+    project: Project, picture: Picture, tmp_path: Path
+) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "b.png").symlink_to(source / ".git" / "annex" / "b.png")
+    with pytest.raises(InputError, match=r"Not read: 1 broken link \(b\.png\)\. Copy the files"):
+        import_named(project, source)
+    write_png(source / "a.png", picture(1))
+    (told,) = import_named(project, source).problems
+    assert told.startswith("Not read: 1 broken link (b.png).")
+
+
+@pytest.mark.parametrize("name", ["frames.zip", "frames.tar.gz"])
+def test_archives_without_dicom_are_to_be_unpacked(
+    project: Project, tmp_path: Path, name: str
+) -> None:
+    packed = tmp_path / name
+    packed.write_bytes(b"x")
+    with pytest.raises(InputError) as refused:
+        import_named(project, packed)
+    assert str(refused.value) == (
+        f"{packed} holds no DICOM images. Unpack it and import the folder."
+    )
 
 
 def test_a_folder_of_masks_alone_is_refused_in_one_sentence(

@@ -27,10 +27,6 @@ HEADS = (
     Ellipse(100.0, 12.0, 62.0, 44.0, 75.0),  # the border cuts it
 )
 SUBJECTS = 8
-COARSE = frozenset({"voc", "paper", "hc18"})
-"""In masks and rings without their ellipse beside them, a head that the border cuts is known to one
-px only."""
-
 SPACED = frozenset({"metaimage", "nrrd", "nifti", "psfhs", "nnunet-nifti"})
 """Files that always state some pixel size, also where none is known."""
 
@@ -107,8 +103,7 @@ def test_a_project_comes_back_in_every_format(
             one, two = found[frame.id], drawn[frame.id].ellipse
             assert one.ellipse is not None and two is not None
             assert one.state == "final"
-            cut = format in COARSE and two == HEADS[3]
-            assert away(one.ellipse, two) < (1.0 if cut else 0.5)
+            assert away(one.ellipse, two) < 0.01
         for pair in back.pairs.all():
             assert (pair.ellipse, pair.state) == (HEADS[0], "pending")
             assert scale(pair.frame.calibration) == (0.11, 0.17)

@@ -22,6 +22,7 @@ from fetalstudio.formats.annotations.shapes import (
     Shape,
     of_box,
     of_mask,
+    of_model,
     of_polygons,
     points_of,
     polygon_in,
@@ -61,6 +62,8 @@ def read(path: Path, data: bytes) -> Sequence[AnnotatedPicture] | None:
         return None
     try:
         names = {item["id"]: str(item["name"]) for item in found.get("categories", ())}
+        _check_once(found.get("categories", ()), "name", "categories")
+        _check_once(found["images"], "file_name", "images")
         shapes: dict[Any, list[Shape]] = defaultdict(list)
         for item in found.get("annotations", ()):
             label = names.get(item["category_id"], str(item["category_id"]))
@@ -81,13 +84,25 @@ def read(path: Path, data: bytes) -> Sequence[AnnotatedPicture] | None:
         raise ValueError("an image or annotation in it lacks what COCO requires") from error
 
 
+def _check_once(items: Sequence[Mapping[str, Any]], name: str, what: str) -> None:
+    """Raise ``ValueError`` where an id has two meanings, as where files were put together: an
+    outline would count for both."""
+    meanings: dict[Any, str] = {}
+    for item in items:
+        one, other = meanings.setdefault(item["id"], item[name]), item[name]
+        if one != other:
+            raise ValueError(f"its {what} {one!r} and {other!r} have one id, {item['id']}")
+
+
 def _shape(label: str, item: Mapping[str, Any]) -> Shape:
     segmentation = item.get("segmentation")
     if isinstance(segmentation, dict):
-        return Shape(label, "mask", partial(_of_run_lengths, segmentation))
-    if segmentation:
-        return Shape(label, "polygon", partial(_of_lists, segmentation))
-    return Shape(label, "box", partial(_of_bbox, item.get("bbox")))
+        shape = Shape(label, "mask", partial(_of_run_lengths, segmentation))
+    elif segmentation:
+        shape = Shape(label, "polygon", partial(_of_lists, segmentation))
+    else:
+        shape = Shape(label, "box", partial(_of_bbox, item.get("bbox")))
+    return shape if item.get("score") is None else of_model(shape)
 
 
 def _of_lists(lists: Any, size: Size) -> ShownEllipse:

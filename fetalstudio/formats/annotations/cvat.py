@@ -21,6 +21,7 @@ from fetalstudio.formats.annotations.shapes import (
     of_box,
     of_ellipse,
     of_mask,
+    of_model,
     of_polygons,
     points_of,
 )
@@ -61,13 +62,17 @@ def read(path: Path, data: bytes) -> Sequence[AnnotatedPicture] | None:
     found = []
     for image in root.iter("image"):
         shapes = [_shape(item) for item in image]
+        drawn = [
+            of_model(shape) if shape is not None and item.get("source") == "auto" else shape
+            for item, shape in zip(image, shapes, strict=True)
+        ]
         size = None
         if image.get("width") and image.get("height"):
             size = (int(_number(image, "width")), int(_number(image, "height")))
         name, part = image.get("name"), _PARTS.get((image.get("subset") or "").lower())
         if name is None:
             raise ValueError("an image in it has no name")
-        known = tuple(shape for shape in shapes if shape is not None)
+        known = tuple(shape for shape in drawn if shape is not None)
         others = (item.tag for item, shape in zip(image, shapes, strict=True) if shape is None)
         unread = tuple(sorted({*others} - {"tag"}))
         found.append(AnnotatedPicture(path, name, size, known, part, unread))

@@ -23,9 +23,11 @@ from fetalstudio.core.splits import Part
 from fetalstudio.formats.annotations.shapes import (
     AnnotatedPicture,
     Shape,
+    doubtful,
     of_box,
     of_ellipse,
     of_mask,
+    of_model,
     of_polygons,
     points_of,
 )
@@ -74,11 +76,14 @@ def _pictures(path: Path, task: Mapping[str, Any]) -> Iterator[AnnotatedPicture]
         return
     place = task.get("data") or {}
     name = place.get("image") or next((v for v in place.values() if isinstance(v, str)), "")
-    for annotation in task["annotations"]:
-        if not annotation.get("was_cancelled"):
-            part = place.get("part")
-            found = _picture(path, name, annotation["result"])
-            yield replace(found, part=part) if part in ("train", "validation", "test") else found
+    part = place.get("part")
+    part = part if part in ("train", "validation", "test") else None
+    drawn = [found for found in task["annotations"] if not found.get("was_cancelled")]
+    for annotation in drawn:
+        yield replace(_picture(path, name, annotation["result"]), part=part)
+    for prediction in () if task["annotations"] else task.get("predictions") or ():
+        found = _picture(path, name, prediction["result"])
+        yield replace(found, part=part, shapes=tuple(map(of_model, found.shapes)))
 
 
 def _picture(path: Path, url: str, results: Sequence[Mapping[str, Any]]) -> AnnotatedPicture:
@@ -94,6 +99,8 @@ def _picture(path: Path, url: str, results: Sequence[Mapping[str, Any]]) -> Anno
     shapes = []
     for item in results:
         shape = _shape(labels.get(item.get("id"), _label(item)), item["value"])
+        if shape is not None and item.get("image_rotation"):
+            shape = doubtful(shape, "the picture was turned in Label Studio when it was drawn")
         if shape is not None:
             shapes.append(shape)
     return AnnotatedPicture(path, _file_of(url), next(iter(sizes), None), tuple(shapes))

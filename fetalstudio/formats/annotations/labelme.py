@@ -25,6 +25,7 @@ from fetalstudio.formats.annotations.shapes import (
     of_box,
     of_ellipse,
     of_mask,
+    of_model,
     of_polygons,
     points_of,
     polygon_in,
@@ -79,6 +80,14 @@ def _shape(items: Sequence[Mapping[str, Any]]) -> Shape | None:
     if kind in _NOT_OUTLINES:
         return None
     points = [points_of([value for point in item["points"] for value in point]) for item in items]
+    shape = _of_kind(label, kind, points, items)
+    # X-AnyLabeling writes the score of a model, and none where a person drew.
+    return shape if all(item.get("score") is None for item in items) else of_model(shape)
+
+
+def _of_kind(
+    label: str, kind: str, points: Sequence[Points], items: Sequence[Mapping[str, Any]]
+) -> Shape:
     if all((item.get("shape_type") or "polygon") == "polygon" for item in items):
         return Shape(label, "polygon", partial(of_polygons, points))
     if len(items) > 1:

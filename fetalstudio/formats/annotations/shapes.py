@@ -17,8 +17,9 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.fit import Points
 from fetalstudio.core.geometry import Size
 from fetalstudio.core.splits import Part
+from fetalstudio.formats.folders.annotation_words import HEADS
 from fetalstudio.formats.reading.outline_pictures import ShownEllipse, ellipse_in
-from fetalstudio.formats.tables.frame_tables import key_of
+from fetalstudio.formats.tables.table_files import plain
 from fetalstudio.formats.writing.carries import Outline
 
 _FARTHEST = 4
@@ -37,11 +38,12 @@ _LONGEST = 20
 """Times the width and height that the sides of an outline may be long, together. Drawing them takes
 memory in proportion."""
 
-_HEADS = frozenset(
-    {"head", "fetalhead", "foetalhead", "fetushead", "skull", "fetalskull", "cranium"}
-    | {"hc", "headcircumference"}
+_HEADS = HEADS | frozenset(
+    {"foetalhead", "fetushead", "fetalskull", "headcircumference", "fetalerkopf", "kopfumfang"}
+    | {"cabezafetal", "craneofetal", "cabecafetal", "craniofetal", "tetefoetale", "tetefœtale"}
+    | {"tetedufoetus", "testafetale", "craniofetale", "головаплода", "头部", "胎儿头部"}
 )
-"""What the head is called, without spaces and punctuation."""
+"""What the head is called, without spaces, accents and punctuation."""
 _NEUTRAL = frozenset(
     {"", "object", "mask", "ellipse", "polygon", "circle", "annotation", "foreground", "roi"}
     | {"segmentation", "target", "region", "shape", "outline", "contour"}
@@ -56,13 +58,13 @@ def is_head(label: str) -> bool:
 
 def is_neutral(label: str) -> bool:
     """Whether a label says nothing about what is outlined."""
-    plain = plain_label(label)
-    return plain in _NEUTRAL or plain.isdecimal()
+    known = plain_label(label)
+    return known in _NEUTRAL or known.isdecimal()
 
 
 def plain_label(label: str) -> str:
-    """A label by which others are compared: letters and digits only, in lower case."""
-    return "".join(c for c in key_of(label) if c.isalnum())
+    """A label by which others are compared: letters and digits only, without case and accents."""
+    return plain(label)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,21 @@ def of_ellipse(numbers: Sequence[float], angle_deg: float, size: Size) -> ShownE
     if not ellipse.reaches(size):
         raise ValueError("it lies outside the picture")
     return ShownEllipse(ellipse)
+
+
+def of_model(shape: Shape) -> Shape:
+    """An outline that a model drew, as the file says of it."""
+    return doubtful(shape, "a model drew it, as the file says")
+
+
+def doubtful(shape: Shape, doubt: str) -> Shape:
+    """An outline that is never more than a proposal, and why."""
+
+    def shown(size: Size) -> ShownEllipse:
+        found = shape.shown(size)
+        return replace(found, doubt=found.doubt or doubt)
+
+    return replace(shape, shown=shown)
 
 
 def of_box(corners: Sequence[float], angle_deg: float, size: Size) -> ShownEllipse:

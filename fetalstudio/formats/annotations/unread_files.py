@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+from codecs import BOM_UTF8
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from fetalstudio.formats.annotations import yolo
 from fetalstudio.formats.files import start_of
-from fetalstudio.formats.folders.annotation_names import is_mask_folder, no_head_in
+from fetalstudio.formats.folders.annotation_names import is_mask_folder
+from fetalstudio.formats.folders.annotation_words import no_head_in
 from fetalstudio.formats.folders.unused_tables import is_list_of_frames, names_in
 from fetalstudio.formats.pictures.picture_files import KINDS, is_picture, pictures_in
 from fetalstudio.formats.reading.frame_records import UnreadFile
@@ -36,9 +38,10 @@ _PICTURES = frozenset(
     | {".npy", ".npz", ".mat", ".h5", ".hdf5", ".nc", ".pkl", ".pickle", ".tfrecord", ".record"}
     | {".img", ".hdr", ".vol", ".mnc", ".par", ".rec"}
 )
-_ARCHIVES = frozenset(
+ARCHIVES = frozenset(
     {".zip", ".7z", ".rar", ".tar", ".tar.gz", ".tgz", ".bz2", ".xz", ".zst", ".iso"}
 )
+"""File name endings (lower case) of archives."""
 _SPREADSHEETS = frozenset(
     {".xls", ".xlsb", ".ods", ".numbers", ".sav", ".dta", ".sas7bdat", ".rds", ".rdata", ".feather"}
     | {".mdb", ".accdb", ".db", ".sqlite", ".sqlite3", ".jsonl", ".parquet", ".arrow"}
@@ -66,6 +69,9 @@ _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _OF_PROGRAMS = frozenset({"thumbs.db", "ehthumbs.db", "project.db"})
 """Databases of Windows, and of a project in the source: no tables of a person's."""
 
+_OF_LAYOUTS = frozenset({CROISSANT, "dataset.json", "splits_final.json"})
+"""Of exports and of nnU-Net: they list pictures, too."""
+
 _ABOUT_PICTURES = re.compile(
     rb"[\w)]\.(?:png|jpe?g|bmp|tiff?|dcm|mha|nrrd)\b"
     rb"|(?i:pixel|mm)[_ ]?(?i:size|spacing|per)",
@@ -80,6 +86,11 @@ CLOSED = "folder without permission"
 _WITH_PERMISSION = (
     "Give yourself permission to read such files and folders to import what they hold."
 )
+_WITH_TARGETS = (
+    "Copy the files to which such links lead, or fetch them with the program that keeps them, as "
+    "by datalad get."
+)
+_WHOLE = "Copy or export such files again to import what they should say."
 _AS_FOLDERS = "Unpack such archives to import what is in them."
 _AS_CSV = "Save such spreadsheets as XLSX or CSV to import what they say."
 _AS_MASKS = (
@@ -118,14 +129,16 @@ def unread_below(
         suffix = _suffix(path.name.lower())
         if path in read or path in pictures or path.name.lower() in _OF_PROGRAMS:
             continue
-        if is_picture(path):
+        if path.is_symlink() and not path.exists():
+            found.append(UnreadFile(path, "broken link", _WITH_TARGETS))
+        elif is_picture(path):
             if depth > 1:
                 found.append(UnreadFile(path, suffix, _cure_of_deep(path, source), too_deep=True))
         elif suffix in _PICTURES or (not suffix and _is_dicom(path)):
             found.append(UnreadFile(path, suffix or "DICOM", _AS_PICTURES))
         elif not suffix and start_of(path, 4).startswith(_SIGNATURES):
             found.append(UnreadFile(path, "picture without an ending", _WITH_ENDING))
-        elif suffix in _ARCHIVES:
+        elif suffix in ARCHIVES:
             found.append(UnreadFile(path, suffix, _AS_FOLDERS))
         elif suffix in _ANNOTATIONS:
             found.append(UnreadFile(path, suffix, _AS_MASKS))
@@ -134,7 +147,9 @@ def unread_below(
         elif suffix in _SNIFFED and sniffed[suffix] < _SNIFFED_FILES:
             sniffed[suffix] += 1
             kind = _annotation_format(path, suffix)
-            if kind is not None:
+            if _is_empty(path, suffix):
+                found.append(UnreadFile(path, f"empty {suffix}", _WHOLE))
+            elif kind is not None:
                 sniffed[suffix] = 0
                 found.append(UnreadFile(path, kind, _cure_of(kind)))
             elif suffix in TEXT_SUFFIXES and _lists_frames(path, names):
@@ -238,21 +253,35 @@ def _lists_frames(path: Path, names: frozenset[str]) -> bool:
     return is_list_of_frames(start, names) and not is_frame_table(path)
 
 
+def _is_empty(path: Path, suffix: str) -> bool:
+    """Whether a file should hold annotations, but has no content. Its layout names one of its own;
+    an empty text file says that nothing is on a picture."""
+    may_be = suffix in (".json", ".xml") and path.name not in _OF_LAYOUTS
+    return may_be and path.is_file() and not path.stat().st_size
+
+
+def _is_of_numbers(text: bytes) -> bool:
+    return bool(_NUMBERS.match(text) or _POINTS.match(text))
+
+
 def _annotation_format(path: Path, suffix: str) -> str | None:
     """The annotation format of a JSON, XML or text file; None for any other content."""
-    data = start_of(path, _SNIFFED_BYTES)
+    data = start_of(path, _SNIFFED_BYTES).removeprefix(BOM_UTF8)
     if data.startswith(_UTF16) and suffix in (".json", ".xml"):
         return _IN_UTF16
     if suffix in (".txt", ".dat"):
+        if data.startswith(_UTF16):
+            text = data[: len(data) // 2 * 2].decode("utf-16", "replace").encode()
+            return _IN_UTF16 if _is_of_numbers(text) else None
         if yolo.matches(data):
             return "YOLO txt"
-        return "text of numbers" if _NUMBERS.match(data) or _POINTS.match(data) else None
+        return "text of numbers" if _is_of_numbers(data) else None
     if suffix == ".xml":
         return next((name for mark, name in _XML if mark in data), None)
     if b'"fetalstudio-' in data[:1000] or b"mlcommons.org/croissant" in data[:1000]:
         return None
-    if path.name in (CROISSANT, "dataset.json"):
-        return None  # that of nnU-Net lists its pictures
+    if path.name in _OF_LAYOUTS:
+        return None
     if suffix in (".yaml", ".yml"):
         return f"YAML{_ABOUT}" if _ABOUT_PICTURES.search(data) else None
     for marks, name in (

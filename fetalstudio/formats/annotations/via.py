@@ -16,6 +16,7 @@ from fetalstudio.core.splits import Part
 from fetalstudio.formats.annotations.shapes import (
     AnnotatedPicture,
     Shape,
+    doubtful,
     of_box,
     of_ellipse,
     of_polygons,
@@ -70,8 +71,11 @@ def _shape(region: Mapping[str, Any]) -> Shape | None:
         rx, ry = (shape["r"], shape["r"]) if kind == "circle" else (shape["rx"], shape["ry"])
         (cx, cy), (rx, ry) = points_of([shape["cx"], shape["cy"], rx, ry])
         # VIA turns an ellipse by radians.
-        angle = math.degrees(float(points_of([shape.get("theta") or 0, 0])[0, 0]))
-        return Shape(label, "exact", partial(of_ellipse, (cx, cy, rx, ry), angle))
+        theta = float(points_of([shape.get("theta") or 0, 0])[0, 0])
+        found = Shape(label, "exact", partial(of_ellipse, (cx, cy, rx, ry), math.degrees(theta)))
+        if abs(theta) <= 2 * math.pi:
+            return found
+        return doubtful(found, f"its angle of {theta:g} may be in degrees, and radians were read")
     if kind in ("polygon", "polyline"):
         xs, ys = shape["all_points_x"], shape["all_points_y"]
         points = points_of([value for pair in zip(xs, ys, strict=True) for value in pair])

@@ -7,6 +7,7 @@ See https://docs.ultralytics.com/datasets/segment/.
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 from itertools import accumulate
@@ -63,14 +64,14 @@ _FOLDERS: Mapping[Part | None, str] = {
 
 def matches(head: bytes) -> bool:
     """Whether a line of a text file is one in this format."""
-    return _LINE.search(head) is not None
+    return _LINE.search(head.removeprefix(BOM_UTF8)) is not None
 
 
 def read(path: Path, data: bytes) -> Sequence[AnnotatedPicture] | None:
     """The picture of a file. Raises ``ValueError`` with the reason for a damaged file."""
     names = _names_for(path.parent)
     shapes = []
-    for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), start=1):
+    for number, line in enumerate(data.decode("utf-8-sig", "replace").splitlines(), start=1):
         cells = line.split()
         if not cells:
             continue

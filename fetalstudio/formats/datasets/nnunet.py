@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.splits import Part
+from fetalstudio.formats.annotations.shapes import is_head
 from fetalstudio.formats.documents import MAX_BYTES, parse_json
 from fetalstudio.formats.files import read_bounded, write_bytes
 from fetalstudio.formats.folders import mask_folders
@@ -98,7 +99,7 @@ def _coding(path: Path) -> tuple[Coding | None, tuple[str, ...]]:
         return None, (f"{said} What the values of the masks mean is not known from it.",)
     if not all(isinstance(value, int) for value in marked.values()):
         return None, ()  # regions of several values: which is the head has to be stated
-    heads = [name for name in marked if _HEAD.search(name)]
+    heads = [name for name in marked if _HEAD.search(name) or is_head(name)]
     values = frozenset(str(value) for value in marked.values())
     if len(heads) == 1:
         head = str(marked[heads[0]])

@@ -29,6 +29,7 @@ from fetalstudio.formats.dicom.regions import calibration_of, screen_of
 from fetalstudio.formats.dicom.segmentations import Segmentation, segmentation_of
 from fetalstudio.formats.privacy.redaction import Screen
 from fetalstudio.formats.reading.frame_records import StatedSize
+from fetalstudio.formats.tables.frame_rows import no_subject
 
 _LONGEST_PREGNANCY = 310
 
@@ -42,7 +43,8 @@ class Header:
     modality: str
     """A code such as ``US``; empty where the file states none."""
     patient: str
-    """What stands for the patient: the patient's ID, or else the study's UID. Never stored."""
+    """What stands for the patient: the patient's ID, or else, as where that says that she is
+    anonymous, the study's UID. Never stored."""
     date: datetime.date | None
     """Of the acquisition. Never stored."""
     gestational_age: int | None
@@ -88,8 +90,7 @@ def read_header(path: Path, open_file: Opener) -> Header:
         return Header(
             frames=min(stated, held),
             modality=str(dataset.get("Modality") or "").strip(),
-            patient=str(dataset.get("PatientID") or "").strip()
-            or str(dataset.get("StudyInstanceUID") or "").strip(),
+            patient=_patient(dataset),
             date=date,
             gestational_age=_gestational_age(dataset, date),
             calibration=calibration,
@@ -122,6 +123,11 @@ def _listed(dataset: Dataset) -> tuple[str, ...]:
         if parts and all(re.fullmatch(r"[A-Z0-9_]{1,8}", part) for part in parts):
             found.append("/".join(parts))
     return tuple(found)
+
+
+def _patient(dataset: Dataset) -> str:
+    patient, study = (str(dataset.get(k) or "").strip() for k in ("PatientID", "StudyInstanceUID"))
+    return study if no_subject(patient) else patient
 
 
 def _date(dataset: Dataset, *keywords: str) -> datetime.date | None:

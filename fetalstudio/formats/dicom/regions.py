@@ -35,7 +35,7 @@ def calibration_of(dataset: Dataset) -> tuple[Calibration | None, tuple[StatedSi
                 return Calibration(*size, "dicom"), ()
         return None, ()
     spacing = _spacing(dataset, "PixelSpacing")
-    if spacing is not None:
+    if spacing not in (None, (1, 1)):  # 1 mm is what programs write where they know none
         stated.append(_stated(spacing, "the pixel spacing of the file"))
     first = stated[0].calibration
     if all(_agree(first, one.calibration) for one in stated):

@@ -27,9 +27,16 @@ from fetalstudio.core.progress import NO_PROGRESS, Progress
 from fetalstudio.core.words import counted
 from fetalstudio.formats.annotations.shapes import is_head, is_neutral
 from fetalstudio.formats.files import check_regular
+from fetalstudio.formats.folders.stacks import without_default_sizes
 from fetalstudio.formats.pictures.picture_files import MAX_BYTES, SUFFIXES, Samples
-from fetalstudio.formats.privacy.subjects import subject_key
+from fetalstudio.formats.privacy.subjects import (
+    is_pseudonym,
+    nearly_equal,
+    subject_key,
+    written_alike,
+)
 from fetalstudio.formats.reading.frame_records import Coding, FrameRecord, FrameSource, Video
+from fetalstudio.formats.tables.frame_rows import some
 
 if TYPE_CHECKING:
     from fetalstudio.formats.dicom.dataset import Opener
@@ -119,10 +126,12 @@ def read(source: Path, files: Sequence[Path] = (), progress: Progress = NO_PROGR
             found.problems[0] if found.problems else f"{source} holds no DICOM image of ultrasound."
         )
     folder = source if source.is_dir() else source.parent
+    records, notes = without_default_sizes(_records(found.instances))
+    records = _with_segments(records, found)
     return FrameSource(
         cohort=folder.name or "frames",
-        records=_with_segments(_records(found.instances), found),
-        problems=tuple(found.problems),
+        records=records,
+        problems=(*found.problems, *notes, *_alike(found.instances)),
         files=frozenset(found.files),
     )
 
@@ -345,6 +354,13 @@ def _records(instances: Sequence[tuple[Path, Opener, Header]]) -> tuple[FrameRec
             )
         )
     return tuple(records)
+
+
+def _alike(instances: Sequence[tuple[Path, Opener, Header]]) -> tuple[str, ...]:
+    """A message for patients whose IDs differ in little; the IDs themselves are said to nobody."""
+    of_patient = {header.patient: str(path) for path, _, header in reversed(instances)}
+    hashed = (patient for patient in of_patient if not is_pseudonym(patient))
+    return tuple(written_alike(some([of_patient[p] for p in ids])) for ids in nearly_equal(hashed))
 
 
 def _miscounted(path: Path, stated: int, held: int) -> str:

@@ -12,50 +12,28 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from fetalstudio.formats.folders.annotation_words import MASK_WORDS, words_of
 from fetalstudio.formats.pictures.picture_files import is_picture, stem_of
 from fetalstudio.formats.tables.frame_tables import key_of
 
 IMAGE_FOLDERS = frozenset(
     {"image", "images", "img", "imgs", "frames", "training_set", "test_set"}
+    | {"bild", "bilder", "imagen", "imagenes", "im\u00e1genes", "imagem", "imagens", "immagini"}
     | {"imagestr", "imagests", "jpegimages", "image_png", "images_png", "image_mha", "images_mha"}
 )
 """Names (lower case) of folders that say nothing about what is in them."""
 
-_WORDS = (
-    "annotations?|annot|anno|masks?|msks?|segs?|segmentations?|segmented|gts?|labels?|lbls?"
-    "|labelmaps?|ground[-_ ]?truth|truth"
-    "|masken?|m[aá]scaras?|masques?|maschere?|segmentierung(?:en)?|segmentaci[oó]n(?:es)?"
-    "|маск[аи]|掩[膜码]|蒙版|标[签注]|分割"
-)
-"""In the languages of those who publish data sets."""
-_SUFFIX = re.compile(rf"(.+)[-_ .](?:{_WORDS})(?:[-_ .]?\d+)?", re.IGNORECASE | re.DOTALL)
-_PREFIX = re.compile(rf"(?:{_WORDS})(?:[-_ .](.+)|(\d+))", re.IGNORECASE | re.DOTALL)
-_AMONG = re.compile(rf"(?:.*[-_ .(])?(?:{_WORDS})(?:[-_ .)(\d].*)?", re.IGNORECASE | re.DOTALL)
+_SUFFIX = re.compile(rf"(.+)[-_ .](?:{MASK_WORDS})(?:[-_ .]?\d+)?", re.IGNORECASE | re.DOTALL)
+_PREFIX = re.compile(rf"(?:{MASK_WORDS})(?:[-_ .](.+)|(\d+))", re.IGNORECASE | re.DOTALL)
+_AMONG = re.compile(rf"(?:.*[-_ .(])?(?:{MASK_WORDS})(?:[-_ .)(\d].*)?", re.IGNORECASE | re.DOTALL)
 """Such a word among others, as in ``reader1_mask (2)``."""
 _NUMBER_AFTER = re.compile(r".*[-_ .](\d+)", re.DOTALL)
-_ALONE = re.compile(rf"(?:{_WORDS})[-_ .]?\d*", re.IGNORECASE)
+_ALONE = re.compile(rf"(?:{MASK_WORDS})[-_ .]?\d*", re.IGNORECASE)
 _DRAWN_ON = (
     "overlays?|contours?|outlines?|predictions?|pred|previews?|visuali[sz]ations?|with[-_ ]?masks?"
 )
 _SHOWS = re.compile(rf"(?:(.+)[-_ .])?(?:{_DRAWN_ON})(?:[-_ .]?\d+)?", re.IGNORECASE)
 """Pictures of a frame with something drawn on it."""
-_HEAD_WORDS = frozenset({"head", "heads", "skull", "skulls", "hc", "cranium", "fetalhead"})
-_OTHERS = frozenset(
-    {"abdomen", "abdomens", "abdominal", "ac", "stomach", "liver", "kidney", "kidneys", "bladder"}
-    | {"femur", "femurs", "fl", "humerus", "heart", "cardiac", "thorax", "chest", "lung", "lungs"}
-    | {"spine", "placenta", "cord", "symphysis", "pubic", "pubis", "ps", "cervix", "uterus"}
-    | {"brain", "cerebellum", "cerebellar", "csp", "cavum", "thalamus", "thalami", "ventricle"}
-    | {"ventricles", "lv", "midline", "falx", "nuchal", "nt", "face", "nose", "lip", "lips"}
-    | {"background", "bg", "sector", "fan", "fov", "text", "caliper", "calipers"}
-    | {"roi", "rois"}
-)
-"""What a mask may show besides a head."""
-_PARTS = frozenset({"inner"})
-"""What says that a mask shows a part of the head only, as in ``x_inner_skull_mask``."""
-_BY_MODELS = frozenset(
-    {"pred", "preds", "predicted", "prediction", "predictions", "uncertainty", "confidence"}
-    | {"prob", "probs", "probability", "entropy", "attention", "saliency", "heatmap", "heatmaps"}
-)
 _FRAME_WORDS = "image|img|im|frame|us|ultrasound|original|orig|raw|input|scan"
 _FRAME_ALONE = re.compile(rf"(?:{_FRAME_WORDS})[-_ .]?\d*", re.IGNORECASE)
 _FRAME_NAMED = re.compile(
@@ -65,7 +43,6 @@ _FRAME_NAMED = re.compile(
 """``img_07``, ``img07`` and ``07_image``, of which ``mask_07``, ``mask07`` or ``07_mask`` is the
 mask."""
 _NNUNET_CHANNEL = re.compile(r"(.+)_\d{4}")
-_TOKEN = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[^\W\d_A-Za-z]+")
 _ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
 
 
@@ -112,28 +89,13 @@ def shown_frame(path: Path) -> str | None:
 
 def is_mask_folder(path: Path) -> bool:
     """Whether the folder's name says that it holds annotations: ``labelsTr``, ``Masks_png``."""
-    words = [token.lower() for token in _TOKEN.findall(path.name)]
+    words = words_of(path.name)
     joined = "".join(words)
     says = any(
-        re.fullmatch(rf"(?:\w*(?:masks?|labels|annotations|annot))|{_WORDS}", w) for w in words
+        re.fullmatch(rf"(?:\w*(?:masks?|labels|annotations|annot))|{MASK_WORDS}", w) for w in words
     )
     says = says or "groundtruth" in joined
     return says and not {"with", "without", "no"} & set(words) and path.is_dir()
-
-
-def no_head_in(text: str) -> str | None:
-    """The word in the name of a mask, without that of its frame, or of its folder, by which it
-    shows something else than a head that a person outlined: ``abdomen`` of ``x_abdomen_mask``."""
-    words = [token.lower() for token in _TOKEN.findall(text)]
-    if not _HEAD_WORDS.isdisjoint(words):
-        words = [word for word in words if word not in _OTHERS]
-    return next((word for word in words if word in _OTHERS | _PARTS | _BY_MODELS), None)
-
-
-def is_of_heads(name: str) -> bool:
-    """Whether the name of a folder in one of masks says that it holds those of heads."""
-    words = [token.lower() for token in _TOKEN.findall(name)]
-    return not _HEAD_WORDS.isdisjoint(words) and no_head_in(name) is None
 
 
 def keys_of(stem: str) -> tuple[str, ...]:

@@ -20,11 +20,10 @@ from fetalstudio.core.errors import InputError
 from fetalstudio.formats.folders.annotation_names import (
     IMAGE_FOLDERS,
     is_mask_folder,
-    is_of_heads,
     names_of,
-    no_head_in,
     shows_a_frame,
 )
+from fetalstudio.formats.folders.annotation_words import is_of_heads, no_head_in
 from fetalstudio.formats.folders.picture_records import (
     cohort_of,
     records_of,

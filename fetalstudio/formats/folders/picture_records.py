@@ -8,12 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from fetalstudio.formats.folders.annotation_names import IMAGE_FOLDERS
+from fetalstudio.formats.folders.annotation_words import unsure_word
 from fetalstudio.formats.folders.stacks import with_headers
 from fetalstudio.formats.pictures.picture_files import stem_of
 from fetalstudio.formats.privacy.subjects import country_of, subject_of, subject_of_folder
 from fetalstudio.formats.reading.doubts import Doubt, Question
 from fetalstudio.formats.reading.frame_records import JNU_IFM, PSFHS, Coding, FrameRecord
-from fetalstudio.formats.tables.frame_rows import Row
+from fetalstudio.formats.tables.frame_rows import Row, some
 from fetalstudio.formats.tables.frame_tables import agreed, key_of
 
 _JNU_IFM = re.compile(r"\d{8}T\d{6}_\d+")
@@ -34,6 +35,8 @@ def records_of(
     in_folder = Counter((path.parent, key_of(stem_of(path))) for path in frames)
     records = []
     problems: tuple[str, ...] = ()
+    untold: list[str] = []
+    split: dict[str, dict[str, Path]] = defaultdict(dict)
     for path in frames:
         stem, folder = _text(stem_of(path)), _text(path.parent.name)
         name = f"{folder}_{stem}" if key_of(stem_of(path)) in repeated else stem
@@ -60,6 +63,12 @@ def records_of(
                 f"{path}: a table gives its ellipse in mm, but no table its pixel size, so the "
                 "ellipse was not used. Add a table with the pixel size.",
             )
+        if row.subject is None:
+            listed = not named.keys().isdisjoint({key_of(path.name), key_of(stem_of(path))})
+            if not listed and subject == name and any(r.subject for r in named.values()):
+                untold.append(str(path))
+        elif subject != name:
+            split[subject].setdefault(row.subject, path)
         doubt = doubts.get(path)
         drawn = [annotated[path]] if path in annotated else _candidates(doubt)
         records.append(
@@ -68,6 +77,7 @@ def records_of(
                 name=name,
                 subject=row.subject or subject,
                 annotation=annotated.get(path),
+                annotation_doubt=_doubt_about(annotated[path], path) if path in annotated else None,
                 coding=coding_of(drawn[0]) if drawn else None,
                 ellipse=row.in_px(),
                 axes=row.axes,
@@ -79,7 +89,27 @@ def records_of(
             )
         )
     completed, more = with_headers(records)
-    return completed, problems + more
+    return completed, problems + _about_subjects(untold, split) + more
+
+
+def _about_subjects(
+    untold: Sequence[str], split: Mapping[str, Mapping[str, Path]]
+) -> tuple[str, ...]:
+    """A note on frames that a table of patients leaves out, and on those that names and tables give
+    to different ones: for each patient of the names, a frame of each patient of the tables."""
+    notes: tuple[str, ...] = ()
+    if untold:
+        notes += (
+            f"The table of patients does not name {some(untold)}, each of which counts as another "
+            "patient. Add what is missing.",
+        )
+    torn = [str(path) for of_one in split.values() if len(of_one) > 1 for path in of_one.values()]
+    if torn:
+        notes += (
+            f"{some(torn)} seem to show one patient by their names, but several by the table, "
+            "which counts. If its column says something else, such as the examination, rename it.",
+        )
+    return notes
 
 
 def unsure_records(pictures: Mapping[Path, Doubt]) -> tuple[FrameRecord, ...]:
@@ -122,6 +152,13 @@ def _candidates(doubt: Doubt | None) -> list[Path]:
     if doubt is None or doubt.question is not Question.ANNOTATION:
         return []
     return [answer.file for answer in doubt.answers if answer.file is not None]
+
+
+def _doubt_about(annotation: Path, frame: Path) -> str | None:
+    """What the annotation's name says against it."""
+    word = unsure_word(annotation, frame)
+    said = "the name says {!r}, so it may not be an outline of the head that a person drew"
+    return None if word is None else said.format(word)
 
 
 def _text(name: str) -> str:

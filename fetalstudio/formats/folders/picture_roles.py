@@ -17,7 +17,6 @@ from fetalstudio.formats.folders.annotation_names import (
     is_word_alone,
     keys_of,
     names_of,
-    no_head_in,
     numbered_alike,
     plain_numbers,
     prefixed_base,
@@ -25,6 +24,7 @@ from fetalstudio.formats.folders.annotation_names import (
     shows_a_frame,
     without_channel,
 )
+from fetalstudio.formats.folders.annotation_words import no_head_in
 from fetalstudio.formats.pictures.picture_files import MAX_BYTES, pictures_in, stem_of
 from fetalstudio.formats.reading.doubts import Doubt, annotation_doubt, role_doubt
 from fetalstudio.formats.tables.frame_rows import some

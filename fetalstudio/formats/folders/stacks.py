@@ -21,6 +21,7 @@ from fetalstudio.formats.reading.frame_records import FrameRecord, Video
 
 _COLOUR_FOLDERS = frozenset({"image_mha", "images_mha"})
 """Of PSFHS, whose pictures have their colours in three slices."""
+_DEFAULTS = (Calibration(1, 1, "header"), Calibration(1, 1, "dicom"))
 _SAME_SIZE = 0.01
 """Relative difference of two pixel sizes that say the same."""
 
@@ -33,7 +34,6 @@ def with_headers(records: Sequence[FrameRecord]) -> tuple[tuple[FrameRecord, ...
     frame, which says why.
     """
     found: list[FrameRecord] = []
-    unstated: list[Path] = []
     turned: list[Path] = []
     for record in records:
         try:
@@ -43,24 +43,32 @@ def with_headers(records: Sequence[FrameRecord]) -> tuple[tuple[FrameRecord, ...
             found.append(record)
             continue
         if header is not None:
-            if header.spacing == (1, 1) and record.calibration is None:
-                unstated.append(record.path)
             if header.turn != Turn():
                 turned.append(record.path)
             record = _calibrated(record, header)
         found.append(_divided(record, pages, header))
-    notes: tuple[str, ...] = ()
-    if unstated:
-        notes += (
-            f"{_listed(unstated)}: a pixel of exactly 1 mm is what programs write where they know "
-            "none, and was not used. State the pixel size in a table, or measure it in the window.",
-        )
+    known, notes = without_default_sizes(found)
     if turned:
         notes += (
             f"{_listed(turned)}: turned as a viewer shows it, by the directions in the file. Check "
             "the frames. If they are upside down, export them without directions, as PNG.",
         )
-    return tuple(found), notes
+    return known, notes
+
+
+def without_default_sizes(
+    records: Sequence[FrameRecord],
+) -> tuple[tuple[FrameRecord, ...], tuple[str, ...]]:
+    """The records without pixel sizes that headers only seem to state, and a note about these."""
+    unstated = [r for r in records if r.calibration in _DEFAULTS]
+    if not unstated:
+        return tuple(records), ()
+    left = (replace(r, calibration=None) if r.calibration in _DEFAULTS else r for r in records)
+    return tuple(left), (
+        f"{_listed([r.path for r in unstated])}: a pixel of exactly 1 mm is what programs write "
+        "where they know none, and was not used. State the pixel size in a table, or measure it in "
+        "the window.",
+    )
 
 
 def _volume(path: Path) -> VolumeHeader | None:
@@ -73,7 +81,7 @@ def _listed(paths: Sequence[Path]) -> str:
 
 def _calibrated(record: FrameRecord, header: VolumeHeader) -> FrameRecord:
     spacing, stated = header.spacing, record.calibration
-    if spacing is None or spacing == (1, 1):
+    if spacing is None or (spacing == (1, 1) and stated is not None):
         return record
     try:
         calibration = Calibration(*spacing, "header")

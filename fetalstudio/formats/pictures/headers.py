@@ -23,6 +23,7 @@ from PIL.TiffImagePlugin import (
     COMPRESSION,
     IMAGELENGTH,
     IMAGEWIDTH,
+    PHOTOMETRIC_INTERPRETATION,
     SAMPLESPERPIXEL,
     STRIPBYTECOUNTS,
     STRIPOFFSETS,
@@ -53,6 +54,9 @@ _NOT_DECODED = {
     52546: "JPEG XL",
 }
 """Compressions of TIFF files that OpenCV does not read."""
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+"""Markers of JPEG after which the number of bits stands."""
+_JPEG_LS = 0xF7
 _NEW_SUBFILE_TYPE, _REDUCED = 254, 1
 _MAX_PAGES = 10_000
 _FED = 1 << 16
@@ -89,12 +93,14 @@ class PictureHeader:
     """Whether it is a PNG whose samples are numbers of colours."""
     white: int = 255
     """The 8-bit sample that is shown as white, which a PGM file states."""
+    negative: bool = False
+    """Whether 0 is white in the samples as the decoder gives them."""
 
 
 def read_header(data: bytes) -> PictureHeader | None:
     """What a PNG, JPEG, TIFF, BMP or binary PGM or PPM file says of itself; None for other files.
 
-    Raises :class:`TruncatedError` and :class:`DamagedError`.
+    Raises :class:`TruncatedError`, :class:`DamagedError`, and :class:`CompressionError` for a JPEG.
     """
     readers = (
         ((_PNG,), _png),
@@ -107,7 +113,7 @@ def read_header(data: bytes) -> PictureHeader | None:
         if data.startswith(starts):
             try:
                 return read(data)
-            except (TruncatedError, DamagedError):
+            except (TruncatedError, DamagedError, CompressionError):
                 raise
             except Exception as error:  # Pillow raises errors of many types for a damaged header
                 raise DamagedError from error
@@ -205,7 +211,9 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
 
 def _jpeg(data: bytes) -> PictureHeader:
     # A thumbnail in the file's head has an end of its own.
-    scan = _first_scan(data)
+    scan, precision = _first_scan(data)
+    if precision != 8:
+        raise CompressionError(f"JPEG of {precision} bits")
     if data.find(b"\xff\xd9", scan) < 0:
         raise TruncatedError
     picture = jpeg_factory(io.BytesIO(data))
@@ -221,9 +229,9 @@ def _jpeg(data: bytes) -> PictureHeader:
     )
 
 
-def _first_scan(data: bytes) -> int:
-    """Where the first scan of a JPEG begins."""
-    place = 2
+def _first_scan(data: bytes) -> tuple[int, int]:
+    """Where the first scan of a JPEG begins, and how many bits its samples have."""
+    place, precision = 2, 8
     while place + 4 <= len(data):
         if data[place] != 0xFF:
             raise DamagedError
@@ -231,8 +239,12 @@ def _first_scan(data: bytes) -> int:
         if marker == 0xFF:
             place += 1
         elif marker == 0xDA:
-            return place
+            return place, precision
+        elif marker == _JPEG_LS:
+            raise CompressionError("JPEG-LS")
         else:
+            if marker in _FRAMES:
+                precision = data[place + 4]
             place += 2 + int.from_bytes(data[place + 2 : place + 4])
     raise TruncatedError
 
@@ -262,8 +274,9 @@ def _tiff(data: bytes) -> PictureHeader:
 
 def _tiff_page(tags: ImageFileDirectory_v2) -> PictureHeader:
     width, height = int(tags[IMAGEWIDTH]), int(tags[IMAGELENGTH])
+    bits = max(tags.get(BITSPERSAMPLE, (1,)))
     # OpenCV turns palettes and inks into four colours.
-    sample = max(4, int(tags.get(SAMPLESPERPIXEL, 1)) * -(-max(tags.get(BITSPERSAMPLE, (1,))) // 8))
+    sample = max(4, int(tags.get(SAMPLESPERPIXEL, 1)) * -(-bits // 8))
     tile = int(tags.get(TILEWIDTH, 0)) * int(tags.get(TILELENGTH, 0)) * sample
     # The decoder applies the orientation of a TIFF itself.
     shown = int(tags.get(Base.Orientation, 1))
@@ -271,6 +284,8 @@ def _tiff_page(tags: ImageFileDirectory_v2) -> PictureHeader:
         (width, height),
         max(width * height * sample, tile),
         shown=shown if 1 <= shown <= 8 else 1,
+        # Of samples of up to 8 bits, the decoder makes 0 black itself.
+        negative=tags.get(PHOTOMETRIC_INTERPRETATION) == 0 and bits > 8,
     )
 
 

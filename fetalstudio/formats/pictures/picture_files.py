@@ -62,10 +62,13 @@ _OTHERS = {
     re.compile(rb"RIFF....WEBP", re.DOTALL): "a WebP",
     re.compile(rb"GIF8"): "a GIF",
     re.compile(rb"P[123]\s"): "a text Netpbm",
+    re.compile(rb"\0\0\0\x0cJXL |\xff\x0a"): "a JPEG XL",
+    re.compile(rb"P7\s"): "a PAM",
     re.compile(rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51"): "a JPEG 2000",
     re.compile(rb"....ftyp(?:heic|heix|hevc|mif1|msf1|avif)", re.DOTALL): "a HEIF",
 }
 """How pictures begin that are not read."""
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 _NOTE, _XMP = "fetalstudio", "XML:com.adobe.xmp"
 _HEADER_END = 33
 """Where a PNG's signature and its first chunk, which has a fixed length, end."""
@@ -277,14 +280,13 @@ def _decoded_data(
             found = cv2.imdecodemulti(encoded, cv2.IMREAD_UNCHANGED, None, (place, place + 1))[1]
             image = found[0] if found else None
     except CompressionError as error:
-        raise InputError(
-            f"{path} is compressed as {error}, which is not read. Save it with LZW, or without "
-            "compression."
-        ) from error
+        raise _not_read(path, error, "Save it with LZW, or without compression.") from error
     except (DamagedError, cv2.error) as error:
         raise _damaged(path) from error
     if image is None:
         raise _damaged(path)
+    if header.negative and image.dtype.kind == "u":
+        image = np.invert(image)
     return data, header, turned(image, header.orientation)
 
 
@@ -314,6 +316,14 @@ def _header(path: Path, data: bytes) -> PictureHeader:
         ) from error
     except DamagedError as error:
         raise _damaged(path) from error
+    except CompressionError as error:
+        raise _not_read(path, error, "Save it as PNG.") from error
+    if not data:
+        raise InputError(f"{path} is empty. Copy it again.")
+    if data.startswith(_LFS_POINTER):
+        raise InputError(
+            f"{path} is not the picture, but a pointer of Git LFS to it. Fetch it by git lfs pull."
+        )
     if header is None:
         other = next((kind for start, kind in _OTHERS.items() if start.match(data)), None)
         if other is not None:
@@ -328,6 +338,10 @@ def _header(path: Path, data: bytes) -> PictureHeader:
     if not all(header.size):
         raise _damaged(path)
     return header
+
+
+def _not_read(path: Path, compression: CompressionError, cure: str) -> InputError:
+    return InputError(f"{path} is compressed as {compression}, which is not read. {cure}")
 
 
 def _damaged(path: Path) -> InputError:
@@ -368,7 +382,7 @@ def _to_grey8(image: NDArray[Any], white: int) -> NDArray[np.uint8]:
             rows = rows.astype(np.uint8) * 255
         elif rows.dtype != np.uint8 or white < 255:
             # Medical exporters fill 10, 12 or 16 of the 16 bits, and some add an offset.
-            values = np.nan_to_num(rows.astype(np.float32)) - low
+            values = np.nan_to_num(rows.astype(np.float32), posinf=high, neginf=low) - low
             scaled = values / span
             rows = (np.clip(scaled, 0, 1) * 255 + 0.5).astype(np.uint8)
         if rows.ndim == 3:
@@ -378,9 +392,13 @@ def _to_grey8(image: NDArray[Any], white: int) -> NDArray[np.uint8]:
 
 
 def _range(image: NDArray[Any]) -> tuple[float, float]:
-    """The least and the greatest value, 0 for what is not a number."""
+    """The least and the greatest value but infinite ones, 0 for what is not a number."""
     low, high = np.inf, -np.inf
     for y in range(0, len(image), _ROWS):
-        values = np.nan_to_num(image[y : y + _ROWS].astype(np.float32))
-        low, high = min(low, float(values.min())), max(high, float(values.max()))
-    return low, high
+        values = np.nan_to_num(
+            image[y : y + _ROWS].astype(np.float32), posinf=np.inf, neginf=-np.inf
+        )
+        finite = values[np.isfinite(values)]
+        low = min(low, float(finite.min(initial=np.inf)))
+        high = max(high, float(finite.max(initial=-np.inf)))
+    return (low, high) if low <= high else (0.0, 0.0)

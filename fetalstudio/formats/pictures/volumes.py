@@ -46,6 +46,8 @@ VOLUME_SUFFIXES = frozenset({".mha", ".mhd", ".nrrd", ".nhdr", ".nii", ".nii.gz"
 _NRRD = frozenset({".nrrd", ".nhdr"})
 _MAX_TEXT = 1 << 16
 """Bytes of a header in text that are looked at."""
+_NO_DIRECTIONS = re.compile("orthonormal|number of domain axes")
+"""What ITK says of directions that it does not read."""
 _MAX_PAGES = 20_000
 _MM = {"um": 1e-3, "µm": 1e-3, "micron": 1e-3, "mm": 1.0, "cm": 10.0, "m": 1e3}
 _NIFTI_TEXT = slice(148, 228)
@@ -331,6 +333,11 @@ def _stored_bytes(texts: Mapping[str, str], pixels: int, channels: int) -> int |
 
 
 def _failed(path: Path, error: Exception) -> Exception:
+    if _NO_DIRECTIONS.search(str(error)):
+        return InputError(
+            f"{path} states directions of its axes that are not at right angles, or of another "
+            "number of axes. Export it without directions, as PNG."
+        )
     return error if is_out_of_memory(error) else damaged(path)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from typing import Literal
 
 from fetalstudio.formats.privacy.subjects import subject_of_folder
@@ -31,8 +32,9 @@ _DIGITS = 4
 """A number of this many digits may be that of a patient, unless it is a year."""
 _ALL_DIGITS = 6
 """The same for the digits of a text together, as in ``908-172``."""
-_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[^\W\d_A-Za-z]+")
-"""A word; capitals inside begin another one."""
+_LETTERS = re.compile(r"[^\W\d_]+")
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+"""A word of letters without accents; capitals inside begin another one."""
 
 _WORDS = """
 a an all and any both by for from in into many more my new of off old on other our out over own
@@ -62,6 +64,20 @@ region area world europe africa asia america oceania african european asian amer
 good bad poor fair clear blurred blurry sharp excellent moderate medium acceptable unacceptable
 usable unusable yes true false none unknown normal abnormal quality positive negative
 bright dark noisy shadow artefact artifact
+uncertain certain unclear doubtful questionable borderline cut uncut cropped uncropped truncated
+partial partially complete completely incomplete full fully mostly visible invisible hidden faint
+fuzzy grainy foggy hazy saturated overexposed underexposed occluded obscured shadowed obstructed
+adequate inadequate sufficient insufficient suitable unsuitable optimal suboptimal satisfactory
+unsatisfactory average intermediate readable unreadable interpretable uninterpretable diagnostic
+nondiagnostic valid invalid correct incorrect accepted rejected excluded included graded ungraded
+rated unrated grade rating score inside outside centred centered
+unklar unsicher unscharf schlecht mittelmäßig ausreichend vollständig unvollständig
+abgeschnitten sichtbar verrauscht
+regular excelente aceptable borrosa borroso dudosa dudoso incierta incierto
+parcial completa completo incompleta incompleto visibles nítida nítido suficiente
+insuficiente ruim razoável aceitável incerto duvidosa duvidoso suficientes
+mauvais mauvaise moyen moyenne acceptables douteux douteuse incertain incertaine coupé coupée
+partiel partielle complet incomplet floue flou
 ge healthcare voluson logiq vivid philips epiq affiniti iu elite samsung medison accuvix hera
 siemens acuson sequoia juniper toshiba canon aplio xario hitachi aloka arietta noblus mindray
 resona nuewa dc esaote mylab sonosite butterfly clarius lumify vscan chison sonoscape konted
@@ -87,7 +103,8 @@ sri lanka sudan sweden switzerland syria taiwan tanzania thailand togo tunisia t
 uganda ukraine emirates kingdom united states uruguay uzbekistan venezuela vietnam yemen zambia
 zimbabwe republic
 """
-"""Words that describe data, hospitals and scanners, and countries."""
+"""Words that describe data, hospitals and scanners, that grade pictures, and countries. Words that
+are names as well are none of them, such as Ok, Strong, Mala or Cortado."""
 _CODES = """
 abw afg ago aia ala alb and are arg arm asm ata atf atg aus aut aze bdi bel ben bes bfa bgd bgr
 bhr bhs bih blm blr blz bmu bol bra brb brn btn bvt bwa caf can cck che chl chn civ cmr cod cog
@@ -102,7 +119,13 @@ tcd tgo tha tjk tkl tkm tls ton tto tun tur tuv twn tza uga ukr umi ury usa uzb 
 vir vnm vut wlf wsm yem zaf zmb zwe uk eu
 """
 """Of countries (ISO 3166). They count in capitals only: ``Ben`` may be a person."""
-_HARMLESS = frozenset(_WORDS.split())
+
+
+def _without_accents(text: str) -> str:
+    return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+
+
+_HARMLESS = frozenset(_without_accents(_WORDS).split())
 _COUNTRIES = frozenset(_CODES.upper().split())
 
 
@@ -118,11 +141,17 @@ def looks_like(text: str) -> Likeness | None:
     long = [n for n in numbers if len(n) >= _DIGITS and not _YEAR.fullmatch(n)]
     if long or sum(map(len, numbers)) >= _ALL_DIGITS or subject_of_folder(plain.strip()):
         return "a number"
-    words = _WORD.findall(unicodedata.normalize("NFC", plain))
-    return None if all(map(_is_harmless, words)) else "a person's name"
+    return None if all(map(_is_harmless, _words(plain))) else "a person's name"
+
+
+def _words(text: str) -> Iterator[str]:
+    """The words, without accents: an accent ends none, or names such as Lê would be two single
+    letters."""
+    for letters in _LETTERS.findall(_without_accents(text)):
+        yield from _WORD.findall(letters) if letters.isascii() else (letters,)
 
 
 def _is_harmless(word: str) -> bool:
     lower = word.lower()
     known = lower in _HARMLESS or lower.removesuffix("s") in _HARMLESS
-    return len(lower) == 1 or known or word in _COUNTRIES
+    return (len(lower) == 1 and lower.isascii()) or known or word in _COUNTRIES

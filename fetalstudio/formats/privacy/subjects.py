@@ -60,7 +60,7 @@ def subject_key(text: str) -> str:
     """
     plain = unicodedata.normalize("NFC", text).strip()
     plain = _WHOLE.sub(r"\1", plain)
-    if _PSEUDONYM.fullmatch(plain):
+    if is_pseudonym(plain):
         return plain
     return f"subject-{hashlib.sha256(plain.encode()).hexdigest()[:12]}"
 
@@ -98,13 +98,28 @@ def subject_of_folder(name: str) -> str | None:
     return subject_key(name) if found or _VIDEO_FOLDER.fullmatch(name) else None
 
 
+def is_pseudonym(text: str) -> bool:
+    """Whether a patient's name is taken as it is, because it says nothing about her."""
+    return _PSEUDONYM.fullmatch(text) is not None
+
+
 def nearly_equal(subjects: Iterable[str]) -> tuple[tuple[str, ...], ...]:
-    """Those keys that differ in capitals, zeros or punctuation alone, such as P7, p07 and P-7."""
+    """Those texts or keys that differ in capitals, accents, zeros or punctuation alone, such as P7,
+    p07 and P-7. A key that was made of a text does not show it."""
     alike: dict[str, set[str]] = defaultdict(set)
     for key in subjects:
-        plain = re.sub(r"[\W_]+", "", re.sub(r"\.0+$", "", key.casefold()))
+        letters = unicodedata.normalize("NFKD", re.sub(r"\.0+$", "", key.casefold()))
+        plain = re.sub(r"[\W_]+", "", letters)
         alike[re.sub(r"(?<!\d)0+(?=\d)", "", plain)].add(key)
     return tuple(tuple(sorted(keys)) for keys in alike.values() if len(keys) > 1)
+
+
+def written_alike(what: str) -> str:
+    """The message that the patients of these files or lines are :func:`nearly_equal`."""
+    return (
+        f"The patients of {what} are written nearly alike, and count as different ones. If they "
+        "are one, write them alike, or set the subject in Library."
+    )
 
 
 def country_of(name: str) -> Mapping[str, str]:

@@ -283,13 +283,15 @@ def calibration_doubt(message: str, from_hc: float) -> Doubt:
     )
 
 
-def size_doubt(message: str) -> Doubt:
-    """The doubt about a pixel size with which the head or the frame would have no usual size."""
+def size_doubt(message: str, whose: str) -> Doubt:
+    """The doubt about a pixel size with which the head or the frame would have no usual size; the
+    ``table`` or the ``file`` states it."""
+    cure = "Correct the table and its unit, or import it" if whose == "table" else "Import it"
     return Doubt(
         Question.CALIBRATION,
         message,
-        "It was imported without a pixel size. Correct the table and its unit, or import it again "
-        "and state the pixel size in mm, in the window or by --answer calibration MM.",
+        f"It was imported without a pixel size. {cure} again and state the pixel size in mm, in "
+        "the window or by --answer calibration MM.",
         (
             Answer(NONE, "Take no pixel size"),
             Answer(KEEP, "Keep the pixel size"),

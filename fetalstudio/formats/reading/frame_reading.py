@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fetalstudio.core.calibration import Calibration
+from fetalstudio.core.calibration import Calibration, Source
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Size
@@ -62,6 +63,8 @@ _LEAST_HC, _MOST_HC = 20, 500
 """mm around a head, from its first weeks to one that is far too large."""
 _LEAST_SIDE, _WHOLE_SIDE, _MOST_SIDE = 15, 60, 750
 """mm of a frame's longer side: of none, of one that shows a whole field, and of a large screen."""
+_STATED_BY: Mapping[Source, str] = {"table": "table", "dicom": "file", "header": "file"}
+"""What states the pixel sizes that may be in another unit than it says."""
 _FINE = 0.03
 """mm: no scanner for fetal heads has finer pixels."""
 
@@ -297,16 +300,20 @@ def _judged(
 def _with_usual_size(
     record: FrameRecord, found: FoundEllipse, size: Size, answers: Answers
 ) -> FoundEllipse:
-    """What was found without a pixel size of a table with which nothing has its usual size: it may
-    be in another unit. An ellipse of the table may be what is wrong; it becomes a proposal."""
+    """What was found without a pixel size of a table or a header with which nothing has its usual
+    size: it may be in another unit. An ellipse of a table may be what is wrong; it becomes a
+    proposal."""
     calibration = found.calibration
-    if calibration is None or calibration.source != "table":
+    whose = None if calibration is None else _STATED_BY.get(calibration.source)
+    if calibration is None or whose is None:
         return found
     unusual = _unusual(calibration, size, found.ellipse)
     if unusual is None:
         return found
     doubt = size_doubt(
-        f"{record.place}: with the table's pixel size of {calibration.mm_per_px:.4g} mm, {unusual}."
+        f"{record.place}: with the {whose}'s pixel size of {calibration.mm_per_px:.4g} mm, "
+        f"{unusual}.",
+        whose,
     )
     others = tuple(d for d in found.doubts if d.question is not Question.CALIBRATION)
     found = replace(found, doubts=(*others, doubt))

@@ -85,6 +85,8 @@ class FrameRecord:
     subject: str
     annotation: Path | None = None
     """The picture that shows its ellipse, where no table gives one."""
+    annotation_doubt: str | None = None
+    """Why that picture may show something else than the head of this frame."""
     coding: Coding | None = None
     """What the numbers in the annotation picture mean, where that is known."""
     decode: Callable[[], NDArray[np.uint8]] | None = None

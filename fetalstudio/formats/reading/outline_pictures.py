@@ -28,6 +28,12 @@ _RING_SHARE, _RING_PX = 0.12, 3.5
 _STROKE_SHARE, _STROKE_PX = 0.05, 6.0
 """Half of a stroke's width: of its radius, or in px. A ring that is wider may be a head with a
 hole."""
+_COARSE = 0.02
+"""Side of the squares that a mask consists of, of the head's mean semi-axis."""
+_DEGREES, _MOST_MISSING = 360, 60
+"""Points on an outline, and how many in a row a line may leave out. Within the picture, none of the
+794 rings of HC18 leaves out more than 5."""
+_NEAR_PX = 3.0
 _SECOND = 0.005
 """Area of a second shape, of the largest one's, from which on it is more than a speck."""
 _LEAST_SHARE = 0.04
@@ -84,9 +90,10 @@ def ellipse_in(
     alpha = None if alpha is None else alpha[::step, ::step]
     shown, single = head_region(samples[::step, ::step], alpha, value)
     (top, left), part = _part(shown)
-    e, doubt = _described(part.astype(np.uint8))
+    size = shown.shape[1], shown.shape[0]
+    e, doubt = _described(part.astype(np.uint8), (top, left), size)
     e = Ellipse(e.cx + left, e.cy + top, e.a, e.b, e.angle_deg)
-    doubt = doubt or _unlikely(e, (shown.shape[1], shown.shape[0]))
+    doubt = doubt or _unlikely(e, size)
     whole = Ellipse(e.cx * step, e.cy * step, e.a * step, e.b * step, e.angle_deg)
     return ShownEllipse(whole, doubt, single)
 
@@ -102,8 +109,11 @@ def _part(shown: NDArray[np.bool_]) -> tuple[tuple[int, int], NDArray[np.bool_]]
     return (top, left), part
 
 
-def _described(shown: NDArray[np.uint8]) -> tuple[Ellipse, str | None]:
-    """The ellipse of what is shown (0 and 1), and the doubt about it."""
+def _described(
+    shown: NDArray[np.uint8], place: tuple[int, int], size: Size
+) -> tuple[Ellipse, str | None]:
+    """The ellipse of what is shown (0 and 1), and the doubt about it. It is the part of a picture
+    of this size that begins at this place, (row, column)."""
     if not shown.any():
         raise ValueError("it is empty: nothing is marked")
     # A ring is thin for its size, whether it is closed, cut by the border or in pieces.
@@ -117,26 +127,27 @@ def _described(shown: NDArray[np.uint8]) -> tuple[Ellipse, str | None]:
         ellipse = Ellipse.from_mask(region)
         points, inset, allowed = _free_outline(region), 0.45, 0.0
         whole = shown | region
-        doubt = _several_shapes(shown) or _corners(region, ellipse)
+        doubt = _several_shapes(shown) or _blocks(region, ellipse) or _corners(region, ellipse)
         explained = _explained(whole > 0, ellipse, None)
         lone = float(region.sum()) / float(whole.sum())
     else:
         ellipse = Ellipse.from_ring(shown)
         points, inset, allowed = np.column_stack([xs, ys]).astype(np.float64), 0.0, thickness
         doubt = _thick_or_nested(strokes, thickness, radius)
+        doubt = doubt or _open(strokes, ellipse, place, size)
         explained = _explained(shown > 0, ellipse, 3 + 2 * thickness)
         lone = float(strokes.sum()) / float(shown.sum())
-    size = float(np.sqrt(ellipse.a * ellipse.b))
+    extent = float(np.sqrt(ellipse.a * ellipse.b))
     params = (ellipse.cx, ellipse.cy, ellipse.a - inset, ellipse.b - inset, ellipse.angle_deg)
     away = np.maximum(np.abs(distances(params, points)) - allowed, 0)
-    if away.max(initial=0) > max(1.5, _STRAY * size):
-        cut = _without_cuts(points, max(1.0, 0.01 * size) + allowed, inset)
+    if away.max(initial=0) > max(1.5, _STRAY * extent):
+        cut = _without_cuts(points, max(1.0, 0.01 * extent) + allowed, inset)
         if cut is not None and lone >= _EXPLAINED:
             return cut, "a straight edge cuts it; the ellipse was fitted to the rest"
     if explained < _EXPLAINED:
         raise ValueError("it shows something other than one ellipse")
     mean = float(np.sqrt(np.mean(away**2)))
-    if mean > max(1.0, _MEAN_STRAY * size) or away.max() > max(2.5, _MOST_STRAY * size):
+    if mean > max(1.0, _MEAN_STRAY * extent) or away.max() > max(2.5, _MOST_STRAY * extent):
         return ellipse, f"an ellipse does not describe it: it is up to {away.max():.0f} px off"
     return ellipse, doubt
 
@@ -146,6 +157,39 @@ def _several_shapes(shown: NDArray[np.uint8]) -> str | None:
     if len(sizes) > 1 and sizes[-2] >= max(VISIBLE, _SECOND * sizes[-1]):
         return "it shows several shapes apart from each other, of which the largest was taken"
     return None
+
+
+def _blocks(region: NDArray[np.uint8], ellipse: Ellipse) -> str | None:
+    """The doubt about a mask that was enlarged: its outline then runs along large squares, and may
+    be shifted by half of one."""
+    sides = []
+    for axis in (0, 1):
+        changed = np.flatnonzero(np.diff(region, axis=axis).any(axis=1 - axis))
+        sides.append(int(np.diff(changed).min(initial=max(region.shape))))
+    if min(sides) < max(2.0, _COARSE * float(np.sqrt(ellipse.a * ellipse.b))):
+        return None
+    return f"it consists of blocks of {min(sides)} px, as a small mask does that was enlarged"
+
+
+def _open(
+    strokes: NDArray[np.uint8], ellipse: Ellipse, place: tuple[int, int], size: Size
+) -> str | None:
+    """The doubt about a line that leaves out a large part of the outline in a picture of this size,
+    of which ``strokes`` are the part that begins at this place, (row, column)."""
+    x, y = ellipse.contour(_DEGREES).round().astype(int).T
+    top, left = place
+    within = (x + left > 0) & (y + top > 0) & (x + left < size[0] - 1) & (y + top < size[1] - 1)
+    height, width = strokes.shape
+    shown = within & (x >= 0) & (y >= 0) & (x < width) & (y < height)
+    away = cv2.distanceTransform(1 - strokes, cv2.DIST_L2, cv2.DIST_MASK_5)
+    near = max(_NEAR_PX, _STROKE_SHARE * float(np.sqrt(ellipse.a * ellipse.b)))
+    missing = within.copy()
+    missing[shown] = away[y[shown], x[shown]] > near
+    there = np.flatnonzero(~np.concatenate([missing, missing]))
+    longest = _DEGREES if not there.size else int(np.diff(there).max(initial=1)) - 1
+    if longest <= _MOST_MISSING:
+        return None
+    return f"it is a line that is open over {longest} degrees, and the rest was made up"
 
 
 def _corners(region: NDArray[np.uint8], ellipse: Ellipse) -> str | None:

@@ -25,7 +25,7 @@ from fetalstudio.formats.pictures.picture_files import (
 )
 from fetalstudio.formats.reading.doubts import NONE, Answers, Doubt, Question, head_doubt
 from fetalstudio.formats.reading.frame_records import Coding, FrameRecord
-from fetalstudio.formats.reading.outline_pictures import SAME_DICE, ShownEllipse, ellipse_in
+from fetalstudio.formats.reading.outline_pictures import SAME_DICE, ShownEllipse, ellipse_in, ring
 from fetalstudio.formats.tables.ellipse_table import cannot_be_a_head
 from fetalstudio.formats.tables.table_meanings import AS_READ, MEANINGS
 
@@ -166,9 +166,10 @@ def _annotated(
         raise InputError(
             f"{path}: {error}. Export it again, the head in white on black, or remove it."
         ) from error
-    drawn = record.drawn
-    if drawn is not None and np.array_equal(samples == samples.max(), drawn.mask(size) > 0):
-        return ShownEllipse(drawn, value=shown.value)
+    if record.drawn is not None and _is_drawing(samples, record.drawn, size):
+        return ShownEllipse(record.drawn, value=shown.value)
+    if shown.doubt is None and path == record.annotation and record.annotation_doubt:
+        return replace(shown, doubt=record.annotation_doubt)
     if shown.doubt is None and _fits_unturned(record, path, shown.ellipse, size):
         return replace(
             shown,
@@ -176,6 +177,12 @@ def _annotated(
             "been drawn on it before that",
         )
     return shown
+
+
+def _is_drawing(samples: NDArray[Any], ellipse: Ellipse, size: Size) -> bool:
+    """Whether an annotation picture is the mask or the ring that an export draws of the ellipse."""
+    marked = samples == samples.max()
+    return any(np.array_equal(marked, draw(ellipse, size) > 0) for draw in (Ellipse.mask, ring))
 
 
 def _fits_unturned(record: FrameRecord, path: Path, ellipse: Ellipse, size: Size) -> bool:

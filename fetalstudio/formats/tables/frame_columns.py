@@ -13,6 +13,8 @@ from fetalstudio.core.growth import AGE_LABEL
 from fetalstudio.formats.tables.table_files import Table, plain
 
 FILENAME, PIXEL_SIZE, HC = "filename", "pixel size(mm)", "head circumference (mm)"
+HC_CM = "head circumference (cm)"
+"""In place of :data:`HC`."""
 PIXEL_SIZE_X, PIXEL_SIZE_Y = "pixel width(mm)", "pixel height(mm)"
 """In place of :data:`PIXEL_SIZE`."""
 PIXEL_SIZES = (PIXEL_SIZE, PIXEL_SIZE_X, PIXEL_SIZE_Y)
@@ -33,7 +35,7 @@ SUBJECT = "subject"
 """Who the patient is: see :func:`~fetalstudio.formats.privacy.subjects.subject_key`."""
 LABELS = ("country", "quality", "scanner", "site", AGE_LABEL)
 """Columns whose text becomes a label of the frame. No others: they may say who the patient is."""
-NUMBERS = (HC, *ELLIPSE, *DIAMETERS, ANGLE_RAD, *SUBMISSION, *SIZE)
+NUMBERS = (HC, HC_CM, *ELLIPSE, *DIAMETERS, ANGLE_RAD, *SUBMISSION, *SIZE)
 """Columns of numbers, besides the pixel sizes."""
 
 
@@ -58,7 +60,7 @@ _LENGTHS = {
     "m": 1000.0,
 }
 """In mm."""
-_PIXELS = ("px", "pix", "pixel", "pixels", "пикс", "пиксель", "像素")
+_PIXELS = ("px", "pix", "pixel", "pixels", "pixeles", "пикс", "пиксель", "像素")
 _PER = ("per", "pro", "par", "por", "на")
 
 
@@ -88,37 +90,112 @@ _PIXEL_SIZE_WORDS = (
     *("taille de pixel", "taille pixel", "dimensione pixel", "dimensione del pixel"),
     *("tamanho do pixel", "pixelgrootte", "rozmiar piksela", "размер пикселя", "像素大小"),
     *("像素尺寸", "像素间距", "ピクセルサイズ", "픽셀 크기"),
+    *("espaciado de píxel", "espaciado del píxel", "espaciado entre píxeles", "tamanho de pixel"),
+    *("tamanho pixel", "espaçamento de pixel", "espaçamento do pixel", "taille des pixels"),
+    *("espacement du pixel", "espacement des pixels", "spaziatura pixel", "spaziatura dei pixel"),
 )
-_SCALE_WORDS = ("resolution", "pixel resolution", "scale", "calibration", "pixel density")
+_SCALE_WORDS = (
+    *("resolution", "pixel resolution", "scale", "calibration", "pixel density", "resolución"),
+    *("resolução", "risoluzione", "Auflösung", "escala", "échelle", "scala", "Maßstab"),
+    *("calibración", "calibração", "calibrazione", "Kalibrierung", "разрешение", "масштаб"),
+)
 """These mean a pixel size only with its unit."""
+_PIXEL_SIZE_PLAIN = tuple(map(plain, _PIXEL_SIZE_WORDS))
+_SCALE_PLAIN = tuple(map(plain, _SCALE_WORDS))
+_AXES = {
+    "x": ("x", "column", "columns", "col", "horizontal"),
+    "y": ("y", "row", "rows", "vertical"),
+}
+"""Of a pixel size: as in DICOM, the spacing of rows is the height of a pixel."""
+_SIDES = {
+    "x": (
+        *("pixel width", "Pixelbreite", "ancho de píxel", "ancho del píxel", "largeur du pixel"),
+        *("largeur de pixel", "largura do pixel", "larghezza pixel"),
+    ),
+    "y": (
+        *("pixel height", "Pixelhöhe", "alto de píxel", "alto del píxel", "altura de píxel"),
+        *("hauteur du pixel", "hauteur de pixel", "altura do pixel", "altezza pixel"),
+    ),
+}
+_SIDE_WORDS = tuple(
+    (
+        side,
+        (*map(plain, words), *(a + w for a in map(plain, _AXES[side]) for w in _PIXEL_SIZE_PLAIN)),
+    )
+    for side, words in _SIDES.items()
+)
+"""What means one side of a pixel, as ``x spacing`` does."""
+_NAMED = {"": PIXEL_SIZE, "x": PIXEL_SIZE_X, "y": PIXEL_SIZE_Y}
+_Size = tuple[str, Unit | None]
+"""Which pixel size a header means, and the unit that it states."""
 
 
-def _pixel_sizes() -> Iterator[tuple[str, tuple[str, Unit | None]]]:
-    axes = {"": PIXEL_SIZE, "x": PIXEL_SIZE_X, "y": PIXEL_SIZE_Y}
-    for axis, name in axes.items():
-        for word in map(plain, _PIXEL_SIZE_WORDS):
-            yield f"{word}{axis}", (name, None)
-        for words, units in ((_PIXEL_SIZE_WORDS, _UNITS), (_SCALE_WORDS, _RATIOS)):
-            for word, (text, unit) in product(map(plain, words), units.items()):
-                yield f"{word}{text}{axis}", (name, unit)
-                yield f"{word}{axis}{text}", (name, unit)
-        for text, unit in _RATIOS.items():
-            yield f"{text}{axis}", (name, unit)
+def _tails(units: Mapping[str, Unit]) -> Iterator[tuple[str, _Size]]:
+    yield from ((text, (PIXEL_SIZE, unit)) for text, unit in units.items())
+    for side, words in _AXES.items():
+        for axis, (text, unit) in product(words, units.items()):
+            yield axis + text, (_NAMED[side], unit)
+            yield text + axis, (_NAMED[side], unit)
 
 
-_PIXEL_SIZE_COLUMNS: Mapping[str, tuple[str, Unit | None]] = dict(_pixel_sizes())
-"""By the header, as :func:`_plain` has it: which pixel size it is, and the unit that it states."""
+_RATIO_TAILS = dict(_tails(_RATIOS))
+_TAILS: Mapping[str, _Size] = {
+    **dict(_tails(_UNITS)),
+    "": (PIXEL_SIZE, None),
+    **{axis: (_NAMED[side], None) for side, words in _AXES.items() for axis in words},
+}
+"""What may follow the words for a pixel size: its axis, its unit, or both."""
+
+
+def _pixel_size_of(header: str) -> _Size | None:
+    """What a header says of a pixel size; None for any other column."""
+    text = _plain(header)
+    if text in _RATIO_TAILS:
+        return _RATIO_TAILS[text]
+    for words, tails in ((_PIXEL_SIZE_PLAIN, _TAILS), (_SCALE_PLAIN, _RATIO_TAILS)):
+        for word in words:
+            if text.startswith(word) and (found := tails.get(text[len(word) :])) is not None:
+                return found
+    for side, words in _SIDE_WORDS:
+        for word in words:
+            rest = text[len(word) :]
+            if text.startswith(word) and (not rest or rest in _UNITS):
+                return _NAMED[side], _UNITS.get(rest)
+    return None
+
 
 _FILE = ("file", "image", "img", "picture", "frame", "photo")
 _FILES = (
-    *("Dateiname", "Datei", "Bilddatei", "Bildname", "Bild", "nombre de archivo", "archivo"),
-    *("nombre archivo", "nombre de la imagen", "nombre imagen", "imagen", "nom du fichier"),
-    *("nom de fichier", "nom fichier", "fichier", "nome file", "nome del file", "immagine"),
-    *("nome do arquivo", "nome do ficheiro", "arquivo", "ficheiro", "imagem", "bestandsnaam"),
-    *("bestand", "afbeelding", "nazwa pliku", "plik", "obraz", "dosya", "имя файла"),
-    *("файл", "изображение", "снимок", "文件名", "文件", "图像", "图像名", "图片", "图片名"),
-    *("ファイル名", "画像", "画像名", "파일명", "이미지", "שם קובץ", "اسم الملف"),
+    *("Datei", "Bilddatei", "Bild", "archivo", "fichero", "imagen", "foto", "fichier", "immagine"),
+    *("arquivo", "ficheiro", "imagem", "bestand", "afbeelding", "plik", "obraz", "dosya", "файл"),
+    *("изображение", "снимок", "文件", "图像", "图片", "画像", "이미지"),
 )
+_NAMES = ("name", "nombre", "nom", "nome", "naam", "名")
+_OF = ("", "de", "del", "de la", "du", "de l", "da", "do", "della", "dell")
+_MORE_FILES = (
+    "bestandsnaam",
+    "nazwa pliku",
+    "имя файла",
+    "ファイル名",
+    "파일명",
+    "שם קובץ",
+    "اسم الملف",
+)
+
+
+def _files() -> Iterator[str]:
+    """Those that say that they are names come first: an ``imagen`` beside them may be a number."""
+    yield from (f"{what}name" for what in _FILE[:2])
+    for what, name, of in product((*_FILE, *_FILES), _NAMES, _OF):
+        yield what + name
+        yield name + of + what
+    yield from _MORE_FILES
+    yield from _FILE[:2]
+    yield from (f"{what}{end}" for end in ("path", "file", "", "id") for what in _FILE)
+    yield from ("name", "path", "basename", *_FILES)
+    for file, of, picture in product((*_FILE, *_FILES), _OF[:2], (*_FILE, *_FILES)):
+        yield file + of + picture  # archivo de imagen
+
 
 _PEOPLE = (
     *("subject", "subj", "patient", "participant", "Patientin", "paciente", "paziente"),
@@ -172,33 +249,49 @@ def _subjects() -> Iterator[str]:
     yield from _SUBJECTS
 
 
+_CIRCUMFERENCES = (
+    *("head circumference", "hc", "Kopfumfang", "perímetro cefálico", "circunferencia cefálica"),
+    *("circunferência cefálica", "perímetro craneal", "périmètre crânien", "périmètre céphalique"),
+    *("circonferenza cranica", "circonferenza cefalica", "hoofdomtrek", "obwód głowy"),
+    *("окружность головы", "头围"),
+)
+_CENTRES = ("center", "centre", "centro", "Mittelpunkt", "Zentrum", "центр")
+_SEMI_AXES = {
+    "a": (
+        *("semieje mayor", "semieixo maior", "semiasse maggiore", "große Halbachse"),
+        *("demi grand axe", "grand demi axe", "большая полуось"),
+    ),
+    "b": (
+        *("semieje menor", "semieixo menor", "semiasse minore", "kleine Halbachse"),
+        *("demi petit axe", "petit demi axe", "малая полуось"),
+    ),
+}
+ANGLES = ("angle", "ángulo", "ângulo", "angolo", "Winkel", "угол")
+"""What an angle may be called without a word on its unit."""
 _UNSAID = {"a": ("a", "a px"), "b": ("b", "b px")}
 """What the axes of an ellipse may be called without a word on whether they are semi-axes."""
 
 SPELLINGS: Mapping[str, Sequence[str]] = {
     name: tuple(dict.fromkeys(map(plain, known)))
     for name, known in {
-        FILENAME: (
-            *(f"{what}{name}" for name in ("name", "") for what in _FILE[:2]),
-            *(f"{what}{name}" for name in ("name", "path", "file", "", "id") for what in _FILE),
-            *("name", "path", "basename"),
-            *_FILES,
-        ),
+        FILENAME: tuple(_files()),
         UNIT: ("unit", "units", "Einheit", "unidad", "unité", "unità", "единица", "单位"),
-        HC: ("head circumference mm", "head circumference", "hc mm", "hc"),
-        "cx": ("cx", "cx px", "center x", "centre x", "x center", "x centre"),
-        "cy": ("cy", "cy px", "center y", "centre y", "y center", "y centre"),
+        HC: (*(f"{word} mm" for word in _CIRCUMFERENCES), *_CIRCUMFERENCES),
+        HC_CM: tuple(f"{word} cm" for word in _CIRCUMFERENCES),
+        "cx": ("cx", "cx px", *(text for word in _CENTRES for text in (f"{word} x", f"x {word}"))),
+        "cy": ("cy", "cy px", *(text for word in _CENTRES for text in (f"{word} y", f"y {word}"))),
         **{
             axis: (
                 *_UNSAID[axis],
                 *(f"semi axis {axis}", f"semi {which}", f"semi {which} axis"),
                 f"semi {which} axis px",
+                *_SEMI_AXES[axis],
             )
             for axis, which in (("a", "major"), ("b", "minor"))
         },
         **{
             name: (
-                *(f"diameter {axis}", f"{axis} diameter", f"{which} diameter"),
+                *(f"diameter {axis}", f"{axis} diameter", f"{which} diameter", f"diameter {which}"),
                 *(f"{which} axis length", f"{which} axis diameter", f"full {which} axis"),
             )
             for name, axis, which in (
@@ -206,8 +299,14 @@ SPELLINGS: Mapping[str, Sequence[str]] = {
                 (DIAMETERS[1], "b", "minor"),
             )
         },
-        "angle_deg": ("angle deg", "angle degrees", "angle degree", "angle"),
-        ANGLE_RAD: ("angle rad", "angle radians", "angle radian"),
+        "angle_deg": (
+            *("angle deg", "angle degrees", "angle degree", "ángulo grados", "ângulo graus"),
+            *("angle degrés", "angolo gradi", "Winkel Grad", *ANGLES),
+        ),
+        ANGLE_RAD: (
+            *("angle rad", "angle radians", "angle radian", "ángulo radianes", "ângulo radianos"),
+            *("angle radians", "angolo radianti", "Winkel rad"),
+        ),
         SUBJECT: tuple(_subjects()),
         AGE_LABEL: ("gestational age", "gest age", "ga"),
         **{name: (name,) for name in (*SIZE, *LABELS[:-1], *SUBMISSION)},
@@ -264,9 +363,10 @@ def columns_of(table: Table, *, once: Collection[str] = ()) -> Columns:
     where = table.columns(SPELLINGS, once=[name for name in once if name in SPELLINGS])
     units: dict[str, Unit | None] = {}
     for i, cell in enumerate(table.header):
-        name, unit = _PIXEL_SIZE_COLUMNS.get(_plain(cell), ("", None))
-        if not name:
+        found = _pixel_size_of(cell)
+        if found is None:
             continue
+        name, unit = found
         rivals = [n for n in PIXEL_SIZES if n in units and (n == name or PIXEL_SIZE in (n, name))]
         if rivals and name in once:
             twice = f"{table.header[where[rivals[0]]]!r} and {cell!r}"
@@ -302,4 +402,4 @@ def known_columns(cells: Sequence[str]) -> int:
     names = {plain(cell) for cell in cells}
     if not names & _OF_FILES:
         return 0
-    return len(names & _KNOWN) + len(_PIXEL_SIZE_COLUMNS.keys() & map(_plain, cells))
+    return len(names & _KNOWN) + len({_plain(cell) for cell in cells if _pixel_size_of(cell)})

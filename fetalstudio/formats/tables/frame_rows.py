@@ -13,12 +13,19 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Affine, Size
 from fetalstudio.core.growth import AGE_LABEL, age_text, parse_age
-from fetalstudio.formats.privacy.subjects import subject_key
+from fetalstudio.formats.privacy.subjects import (
+    is_pseudonym,
+    nearly_equal,
+    subject_key,
+    written_alike,
+)
 from fetalstudio.formats.tables.frame_columns import (
     ANGLE_RAD,
+    ANGLES,
     ELLIPSE,
     FILENAME,
     HC,
+    HC_CM,
     LABELS,
     NUMBERS,
     PIXEL_SIZES,
@@ -59,9 +66,11 @@ _NOBODY = re.compile(r"anon(?:ym\w*)?|de-?identified|withheld|removed|x{3,}|-9+|
 _NO_VALUES = frozenset({0, -1, -9, -99, -999, -9999})
 """Numbers that mark a missing size."""
 _MOST_RADIANS = 4 * math.pi
-_BARE_ANGLE = "angle"
-"""A column whose name does not say in which unit it is."""
-_UNITS = {HC: ("mm",), "angle_deg": ("°", "deg", "degrees")} | dict.fromkeys(
+_BARE_ANGLES = frozenset(map(plain, ANGLES))
+"""Columns whose names do not say in which unit they are."""
+_MOST_HC = 500
+"""mm: larger ones are no head circumferences, but numbers of patients (historia clínica)."""
+_UNITS = {HC: ("mm",), HC_CM: ("cm",), "angle_deg": ("°", "deg", "degrees")} | dict.fromkeys(
     (*ELLIPSE[:4], *SIZE), ("px", "pix", "pixel", "pixels")
 )
 """What may follow a number."""
@@ -143,6 +152,12 @@ def rows_in(table: Table, required: Sequence[str]) -> Rows:
     used = [where[name] for name in (*PIXEL_SIZES, *NUMBERS) if name in where]
     numbers = table.numbers(used, units)
     columns = _with_angles(table, numbers, columns)
+    notes = _notes(table, where, numbers)
+    if (no_hc := _no_hc(table, where, numbers)) is not None:
+        notes += (no_hc,)
+        for found in numbers:
+            if not isinstance(found, InputError):
+                found.pop(where[HC], None)
     rows: list[NamedRow] = []
     faults = list(table.faults)
     for row, values in zip(table.rows, numbers, strict=True):
@@ -153,7 +168,7 @@ def rows_in(table: Table, required: Sequence[str]) -> Rows:
             rows.append(NamedRow(row.line, name, _row(table, row, values, columns)))
         except InputError as error:
             faults.append(error)
-    return Rows(rows, faults, _notes(table, where, numbers))
+    return Rows(rows, faults, notes)
 
 
 def _with_units(table: Table, columns: Columns) -> tuple[Table, Columns]:
@@ -207,7 +222,25 @@ def _notes(
             f"{table.path}: the column {table.header[at]!r} says nothing about {some(blank)}. "
             "If a cell above counts for the cells below it, fill them in.",
         )
-    return notes
+    line_of = {row.cells[at]: row.line for row in reversed(table.rows)}
+    hashed = [t for t in line_of if not no_subject(t) and not is_pseudonym(t)]
+    return notes + tuple(
+        written_alike(f"lines {some([str(line_of[t]) for t in texts])} in {table.path}")
+        for texts in nearly_equal(hashed)
+    )
+
+
+def _no_hc(
+    table: Table, where: Mapping[str, int], numbers: Sequence[Mapping[int, float] | InputError]
+) -> str | None:
+    """What is said where a column that is called like the circumference holds no lengths."""
+    found = [] if HC not in where else _in_column(numbers, where[HC])
+    if not found or min(found) <= _MOST_HC:
+        return None
+    return (
+        f"{table.path}: the numbers in the column {table.header[where[HC]]!r} are no head "
+        "circumferences in mm, and were not used. If they say whose frame it is, call it subject."
+    )
 
 
 def _recurs(table: Table, column: int) -> bool:
@@ -267,7 +300,7 @@ def _row(table: Table, row: TableRow, values: Mapping[int, float], columns: Colu
             axes = Axes(table.path, headers, Lengths.SEMI_AXES)
         return Row(
             calibration=Calibration(x, y, "table") if x and y else None,
-            hc_mm=_above_zero(HC, numbers),
+            hc_mm=_circumference(numbers),
             ellipse=Ellipse.of(*ellipse) if ellipse else None,
             size=(_whole(size[0]), _whole(size[1])) if size else None,
             labels={name: _label(name, texts[name]) for name in LABELS if name in texts},
@@ -294,7 +327,7 @@ def _with_angles(
     angles = [] if column is None else _in_column(numbers, column)
     if column is None or not any(angles) or max(angles) > 2 * math.pi:
         return columns
-    if table.header[column].strip().lower() == _BARE_ANGLE:
+    if plain(table.header[column]) in _BARE_ANGLES:
         raise InputError(
             f"{table.path}: the angles may be in degrees or in radians. Call the column angle_deg "
             "or angle_rad."
@@ -331,6 +364,12 @@ def _above_zero(name: str, numbers: Mapping[str, float]) -> float | None:
     if value is not None and not value > 0:
         raise ValueError(f"{name} is {value:g}, which is not above 0")
     return value
+
+
+def _circumference(numbers: Mapping[str, float]) -> float | None:
+    """In mm, where the row gives it."""
+    in_mm, in_cm = _above_zero(HC, numbers), _above_zero(HC_CM, numbers)
+    return in_mm if in_mm is not None or in_cm is None else 10 * in_cm
 
 
 def _pixel_size(

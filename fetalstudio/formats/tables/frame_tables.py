@@ -53,6 +53,7 @@ _COMPARED = {"pixel size": "calibration", "head circumference": "hc_mm", "patien
 _ROUNDED = 0.01
 """Relative difference up to which two numbers say the same."""
 _MOST_FAULTS = 20
+_SHOWN_COLUMNS = 8
 _SNIFFED_BYTES = 1 << 12
 """Of a text file that may be a table."""
 
@@ -103,11 +104,13 @@ def read_folder_tables(folder: Path, named: str) -> tuple[dict[str, Row], tuple[
     rows: dict[str, Row] = {}
     notes: tuple[str, ...] = ()
     tables: dict[Path, frozenset[str]] = {}
+    headers: dict[Path, Sequence[str]] = {}
     for path in sorted(folder.iterdir()):
         if not is_frame_table(path):
             continue
         try:
-            tables[path] = columns_of(read_header(path, known_columns)).names
+            table = read_header(path, known_columns)
+            tables[path], headers[path] = columns_of(table).names, table.header
         except InputError as error:
             notes += (f"{error}{NOT_USED}",)
     of_ellipses = [path for path, has in tables.items() if gives_ellipses(has)]
@@ -140,16 +143,28 @@ def read_folder_tables(folder: Path, named: str) -> tuple[dict[str, Row], tuple[
                 if unclear:
                     contradicted[path, unclear].append(name)
         else:
-            notes += (
-                f"{path} has neither a column {PIXEL_SIZE!r} nor the ellipses' columns "
-                f"({', '.join(ELLIPSE)}) and was not used.",
-            )
+            notes += (_unknown(path, has, headers[path]),)
     notes += tuple(
         f"{path} gives another {what} for {some(names)} than a table beside it. It was not used. "
         "Correct one of the tables."
         for (path, what), names in contradicted.items()
     )
     return rows, notes
+
+
+def _unknown(path: Path, has: frozenset[str], header: Sequence[str]) -> str:
+    """What is said of a table that says nothing known about frames."""
+    lacks = (
+        f"neither a column {PIXEL_SIZE!r} nor the ellipses' columns ({', '.join(ELLIPSE)})"
+        if FILENAME in has
+        else f"no column that names the files, such as {FILENAME!r},"
+    )
+    shown = ", ".join(map(repr, header[:_SHOWN_COLUMNS]))
+    more = f" and {len(header) - _SHOWN_COLUMNS} more" if len(header) > _SHOWN_COLUMNS else ""
+    return (
+        f"{path} has {lacks} and was not used. Its columns are {shown}{more}. If one says whose "
+        "frame it is, call it subject."
+    )
 
 
 def unmatched(folder: Path, rows: Mapping[str, Row], frames: Iterable[Path]) -> tuple[str, ...]:

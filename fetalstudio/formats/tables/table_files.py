@@ -57,7 +57,17 @@ _TEXT_FORMULA = re.compile(r'="([^"]*)"')
 """How Excel is made to leave a text as it is."""
 _RULE = re.compile(r":?-+:?")
 """A cell of the line below the header in Markdown."""
-_OLD_ENCODINGS = ("cp1252", "cp1251", "cp932", "gb18030", "euc-kr", "mac-roman", "cp866", "latin-1")
+_OLD_ENCODINGS = (
+    "cp1252",
+    "cp1251",
+    "cp932",
+    "gb18030",
+    "euc-kr",
+    "mac-roman",
+    "cp866",
+    "cp850",
+    "latin-1",
+)
 """Tried where a table is not in UTF, the likeliest first; the last takes any bytes."""
 _HAS_WORDS = re.compile(rb"[^\d\s.,;|eE+-]")
 _MOST_ABOVE = 30

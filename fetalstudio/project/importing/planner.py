@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.progress import NO_PROGRESS, Progress
+from fetalstudio.formats.pictures.picture_files import pictures_in
 from fetalstudio.formats.privacy.redaction import Redactor, remembered
 from fetalstudio.formats.privacy.screen_samples import ScreenSample, ScreenSamples
 from fetalstudio.formats.reading.doubts import MIDDLE, SHARPEST, Answers, Question
@@ -356,7 +358,11 @@ def _key(record: FrameRecord, root: Path) -> str:
 def _check_not_a_store(source: Path) -> None:
     """Raise :class:`InputError` for the pictures of a project, synthetic ones among them."""
     source = Path(source).absolute()
-    for folder in (source, *source.parents):
+    inside = (source, *source.parents)
+    with contextlib.suppress(OSError):  # the reading says that it cannot be read
+        if source.is_dir() and not pictures_in(source):  # a project that is imported as a whole
+            inside = (source / "frames", *inside)
+    for folder in inside:
         if folder.name == "frames" and (folder.parent / DATABASE).is_file():
             raise InputError(
                 f"{source} belongs to the store of the project {folder.parent}, whose frames would "
