@@ -70,7 +70,7 @@ def test_the_card_counts_what_was_exported(full: Project, tmp_path: Path) -> Non
     )
     assert (second["Frames"], second["With an ellipse"], second["Calibrated"]) == ("1", "0", "1")
     assert "3 accepted, 1 rejected" in card
-    assert "1 accepted pairs were left out as copies" in card
+    assert "Left out as copies of training frames: 1 accepted pair." in card
     assert "0 are copies of a training frame; for 1 the training frames" in card
     assert "1 contain some, 0 none; for 1 it is not known" in card
     assert "1 came from another project" in card
@@ -86,7 +86,7 @@ def test_pairs_with_pixels_of_a_real_frame_are_left_out_unless_asked_for(
     report = export_frames(full, tmp_path / "out")
     assert (report.pairs, report.copies, report.real_pixels) == (1, 1, 1)
     card = (tmp_path / "out" / DATA_CARD).read_text(encoding="utf-8")
-    assert "1 accepted pairs were left out because they show a part of a real frame" in card
+    assert "Left out because they show a part of a real frame: 1 accepted pair." in card
     assert "0 contain some" in card
     report = export_frames(full, tmp_path / "all", copies=True, real_pixels=True)
     assert (report.pairs, report.copies, report.real_pixels) == (3, 0, 0)

@@ -40,7 +40,7 @@ _WORDS = """
 a an all and any both by for from in into many more my new of off old on other our out over own
 per the this to two one three four five six seven eight nine ten under with without or no not
 first second third fourth last next left right mixed many few half big small large little long
-short high low very extra plain same different another some tidy late early final done ready
+wide short high low very extra plain same different another some tidy late early final done ready
 archive backup collection cohort copy data database dataset directory document download drive
 example experiment export file folder group home import input inbox item library list main
 manual material origin original output package part pilot png jpg jpeg tif tiff bmp dicom dcm

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from fetalstudio.core.biometry import measure, trimester
+from fetalstudio.core.words import counted
 from fetalstudio.formats.writing.exported_frames import ExportedFrame, ExportedPair
 from fetalstudio.version import __version__
 
@@ -187,11 +188,12 @@ class DatasetCard:
             f"Reviews of all pairs of the project: {reviews}. Accepted pairs alone are exported."
             if reviews
             else "",
-            f"{origin.copies_left_out} accepted pairs were left out as copies of training frames."
+            "Left out as copies of training frames: "
+            f"{counted(origin.copies_left_out, 'accepted pair')}."
             if origin.copies_left_out
             else "",
-            f"{origin.real_pixels_left_out} accepted pairs were left out because they show a part "
-            "of a real frame."
+            "Left out because they show a part of a real frame: "
+            f"{counted(origin.real_pixels_left_out, 'accepted pair')}."
             if origin.real_pixels_left_out
             else "",
         ]

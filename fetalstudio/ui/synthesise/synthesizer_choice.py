@@ -32,7 +32,7 @@ class SynthesizerChoice(Section):
         self.box.activated.connect(self._chosen)
         self.about = note()
         self.adapt_button = QPushButton("Adapt to my frames ...")
-        self.adapt_button.setToolTip("Fit the synthesizer to your own annotated frames")
+        self.adapt_button.setToolTip("Adapt the synthesizer to your own annotated frames")
         self.adapt_button.clicked.connect(self.adapt)
         self.row(
             "Synthesizer",
