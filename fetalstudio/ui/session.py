@@ -22,14 +22,13 @@ from fetalstudio.engine.jobs.import_frames.request import ImportRequest
 from fetalstudio.engine.jobs.propose.request import ProposeResult
 from fetalstudio.engine.process.events import Failed
 from fetalstudio.engine.process.job import Request
-from fetalstudio.project.importing.choices import Choices
 from fetalstudio.project.importing.importers import ImportReport
-from fetalstudio.project.importing.options import ImportOptions
 from fetalstudio.project.project import Project
 from fetalstudio.project.store.backups import Backup, restore
 from fetalstudio.project.store.records import Frame
-from fetalstudio.resources import samples_dir, user_data_dir, wide_samples_dir
+from fetalstudio.resources import user_data_dir
 from fetalstudio.ui.job_runner import Engine, JobHandle
+from fetalstudio.ui.samples import sample_imports
 from fetalstudio.ui.settings import Settings
 from fetalstudio.ui.unsaved import UnsavedEllipses
 from fetalstudio.ui.waiting import Task, wait_for
@@ -47,7 +46,6 @@ VIEWS = ("reading", "agreement", "adjudication")
 _WATCH_MS = 2000
 _AT_ONCE = 100
 """Frames that are amended in less time than a person notices."""
-SAMPLE_COHORT, WIDE_SAMPLE_COHORT = "HC18", "HC18 wide"
 SAMPLE_WELCOME = (
     "This is the sample project: two cohorts of frames of the HC18 data set (CC BY 4.0). "
     "To work on your own frames, make a new project (File menu)."
@@ -222,20 +220,7 @@ class Session(QObject):
         The log of amendments says which imports were made: a cohort that a person removed does not
         come back.
         """
-        cohorts = [
-            ImportRequest(
-                path,
-                samples_dir(),
-                Choices(SAMPLE_COHORT),
-                options=ImportOptions(format="hc18"),
-            ),
-            ImportRequest(
-                path,
-                wide_samples_dir(),
-                Choices(WIDE_SAMPLE_COHORT),
-                options=ImportOptions(format="huggingface", keep_names=True),
-            ),
-        ]
+        cohorts = sample_imports(path)
         made = len(self.open.amendments.all()) if self.is_open(path) else len(cohorts)
         if made >= len(cohorts):
             return None

@@ -15,6 +15,7 @@ from typing import Any
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.formats.files import write_bytes
+from fetalstudio.studies.kept import same_study
 from fetalstudio.studies.pairs.plan import Design, Primary, Run
 
 SETTINGS, RESULTS = "settings.json", "results.jsonl"
@@ -66,15 +67,7 @@ class Settings:
         Raises :class:`InputError` if the folder has different ones: their results cannot be
         compared, and what was decided beforehand cannot change afterwards.
         """
-        path = folder / SETTINGS
-        wanted = json.loads(json.dumps(asdict(self)))
-        if path.exists() and (found := json.loads(path.read_text())) != wanted:
-            names = ", ".join(key for key in wanted if found.get(key) != wanted[key])
-            raise InputError(
-                f"{folder} holds a trial with other settings ({names}), whose results cannot be "
-                "combined with these. Give the same options, or choose another folder."
-            )
-        write_bytes(path, json.dumps(wanted, indent=1).encode())
+        same_study(folder / SETTINGS, asdict(self))
 
 
 @dataclass(frozen=True, slots=True)

@@ -212,7 +212,7 @@ def test_what_was_decided_before_the_first_run_cannot_change(
     assert (kept.primary, kept.test) == (PRIMARY["carrier"], carried(frames, tiny).settings.test)
     other = {**PRIMARY, "carrier": replace(PRIMARY["carrier"], margin=0.02)}
     monkeypatch.setattr(carrier, "PRIMARY", other)
-    with pytest.raises(InputError, match=r"holds a trial with other settings \(primary\)"):
+    with pytest.raises(InputError, match=r"holds a study with other settings \(primary\)"):
         Trial(tmp_path, carried(frames, tiny), small=TINY)
     with pytest.raises(InputError, match="holds no trial"):
         Settings.read(tmp_path / "elsewhere")
