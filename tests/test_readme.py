@@ -1,16 +1,34 @@
-"""The README's example in Python runs as it stands."""
+"""The README's example in Python runs as it stands, and its figures are those of what ships."""
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fetalstudio.project.project import Project
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+MODELS = ROOT / "resources" / "models"
+
+
+def test_the_figures_of_the_built_in_models_are_those_of_their_cards() -> None:
+    text = " ".join(README.read_text(encoding="utf-8").split())
+
+    def metrics(model: str) -> Any:
+        return json.loads((MODELS / model / "model.json").read_text())["metrics"]
+
+    segmenter, synthesizer = metrics("segmenter-compact"), metrics("synthesizer-compact")
+    dice = segmenter["auto"]["dice"]
+    told = synthesizer["realism"]["told_apart_patch"]["patch"]["mean"]
+    assert f"mean Dice {dice['mean']:.3f}, worst {dice['min']:.3f}" in text
+    assert f"with a mean Dice of {synthesizer['dice_mean']:.3f} on" in text
+    assert f"from real ones with an AUROC of {told:.3f}" in text
 
 
 @pytest.mark.slow
