@@ -35,7 +35,7 @@ from fetalstudio.engine.cohort_split import (
 )
 from fetalstudio.engine.followed_conventions import offset_of_synthesizer
 from fetalstudio.engine.jobs.sample.request import Background
-from fetalstudio.engine.models.loading import judge_model, load_segmenter
+from fetalstudio.engine.models.loading import judge_model, load_compact, load_segmenter
 from fetalstudio.engine.pictures import montage
 from fetalstudio.engine.quality import agreement, pair_quality
 from fetalstudio.formats.files import write_bytes
@@ -223,7 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--sheets", type=Path, metavar="DIR", help="write sheets of images by trimester instead"
     )
     options = parser.parse_args(arguments)
-    synthesizer = Synthesizer.load(options.model)
+    synthesizer = load_compact(options.model)
     if options.shift is not None:
         synthesizer.pipeline.register_modules(scheduler=build_scheduler(options.shift))
     with Project.open(options.project) as project:

@@ -37,6 +37,7 @@ from fetalstudio.engine.models.loading import (
     BUILT_IN,
     find_model,
     judge_model,
+    load_compact,
     load_outline,
     load_segmenter,
 )
@@ -53,7 +54,6 @@ from fetalstudio.studies.realism.measures import measured
 from fetalstudio.studies.realism.pictures import Pictures, pictures_of
 from fetalstudio.studies.realism.two_samples import Kind
 from fetalstudio.synthesis.conditions import STYLES
-from fetalstudio.synthesis.synthesizer import Synthesizer
 
 _REPEATS = 7
 """Calls of which the median is a time."""
@@ -330,9 +330,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         torch.set_num_threads(options.threads)
     compact = find_model("segmenter", BUILT_IN)
     model = options.synthesizer or find_model("synthesizer", BUILT_IN).folder
-    synthesizer = Synthesizer.load(model)
+    synthesizer = load_compact(model)
     eyes = "-".join(fingerprint(of)[:12] for of in (compact.folder, outline_folder()))
-    judged = f"{synthesizer.hash[:12]}-{fingerprint(judge_model().folder)[:12]}"
+    drawn = synthesizer.hash[:12] + ("" if synthesizer.find_head is None else "-aligned")
+    judged = f"{drawn}-{fingerprint(judge_model().folder)[:12]}"
     with Project.open(options.project) as project:
         labelled = labelled_frames(project)
         proposed = proposals(
@@ -341,7 +342,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         hc18 = of_cohort(labelled, HC18)
         parts = bundled_parts(hc18)
         validation, test = (of_part(hc18, parts, part) for part in ("validation", "test"))
-        held, folder = [*validation, *test], options.cache / synthesizer.hash[:12]
+        held, folder = [*validation, *test], options.cache / drawn
         pictures = pictures_of(synthesizer, held, folder)
     tested = Pictures(pictures.items[-len(test) :], pictures.made[-len(test) :])
     faithful = kept(options.cache / f"fidelity-{judged}.json", lambda: of_fidelity(tested))
@@ -352,7 +353,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         kind: {**told[f"told_apart_{kind}"][kind], **_counts(_subjects(held))}
         for kind in options.tests
     }
-    path = options.cache / f"times-{eyes}-{synthesizer.hash[:12]}.json"
+    path = options.cache / f"times-{eyes}-{drawn}.json"
     times = kept(path, of_times) if options.times or path.exists() else {}
     text = table(proposed, faithful, apart, times)
     if options.out is not None:

@@ -33,7 +33,7 @@ from fetalstudio.core.metrics import Interval
 from fetalstudio.core.splits import is_among
 from fetalstudio.core.statistics import over_repeats, paired_difference
 from fetalstudio.engine.cohort_split import bundled_parts, labelled_frames, of_part
-from fetalstudio.engine.models.loading import BUILT_IN, find_model
+from fetalstudio.engine.models.loading import BUILT_IN, find_model, load_compact
 from fetalstudio.engine.quality import pair_quality
 from fetalstudio.formats.files import write_bytes
 from fetalstudio.formats.model_card import fingerprint
@@ -274,7 +274,7 @@ def _run(frames: Sequence[LabelledFrame], out: Path, recipe: Recipe, seeds: int)
         out,
         halves_of(unseen),
         of_part(frames, parts, "train"),
-        pictures_of(Synthesizer.load(model.folder), unseen),
+        pictures_of(load_compact(model.folder), unseen),
         recipe,
         Results(out),
     )

@@ -20,6 +20,7 @@ from fetalstudio.core.geometry import Affine, Size, letterbox, warp
 from fetalstudio.core.sector import seen_sector
 from fetalstudio.formats.model_card import ModelCard, fingerprint
 from fetalstudio.learning import pick_device
+from fetalstudio.synthesis.alignment import HeadFinder, aligned
 from fetalstudio.synthesis.closer import closer_condition, closer_view, made_around
 from fetalstudio.synthesis.conditions import CANVAS, STYLES, Condition, Surroundings
 from fetalstudio.synthesis.detail import FROM_NOWHERE, Detail
@@ -48,18 +49,26 @@ class Synthesizer:
         card: ModelCard,
         hash_: str,
         finish: Lift | Detail | None = None,
+        find_head: HeadFinder | None = None,
     ) -> None:
         self.pipeline = pipeline
         self.card = card
         self.hash = hash_
         self.finish = finish
         """What takes the canvas to the frame's size; None enlarges without added detail."""
+        self.find_head = find_head
+        """Finds drawn heads, which are then moved onto their ellipses; None leaves them."""
 
     to_scale = True
     """See ``SceneSynthesizer``."""
 
     @classmethod
-    def load(cls, folder: Path, device: torch.device | None = None) -> Synthesizer:
+    def load(
+        cls,
+        folder: Path,
+        device: torch.device | None = None,
+        find_head: HeadFinder | None = None,
+    ) -> Synthesizer:
         """Load from a model's folder. Raises :class:`InputError` if it holds no usable model."""
         card = ModelCard.read(folder)
         if card.kind != "synthesizer":
@@ -78,7 +87,8 @@ class Synthesizer:
                 "copy, or choose another synthesizer."
             ) from error
         pipeline = pipeline.to(device or pick_device())
-        return cls(pipeline, card, fingerprint(folder), Detail.read(folder) or Lift.read(folder))
+        finish = Detail.read(folder) or Lift.read(folder)
+        return cls(pipeline, card, fingerprint(folder), finish, find_head)
 
     def save(self, folder: Path) -> None:
         """Save the pipeline in the format of diffusers (fp16), the finish, and then the card.
@@ -160,9 +170,10 @@ class Synthesizer:
             )
             for (i, view), canvas in zip(views.items(), again, strict=True):
                 looks[i] = _Look(canvases[i], canvas, view)
-        finish = self.finish if finished else None
+        finish, find_head = (self.finish, self.find_head) if finished else (None, None)
         return [
-            _picture(finish, *parts) for parts in zip(looks, conditions, scenes, seeds, strict=True)
+            _picture(finish, find_head, *parts)
+            for parts in zip(looks, conditions, scenes, seeds, strict=True)
         ]
 
     def _sampled(
@@ -219,6 +230,7 @@ class Synthesizer:
             "sampler": SAMPLER,
             "style": style,
             "generated_at_px": list(CANVAS),
+            "aligned": self.find_head is not None,
         }
 
     def _defaults(self, steps: int | None, guidance: float | None) -> tuple[int, float]:
@@ -240,12 +252,18 @@ class _Look:
 
 
 def _picture(
-    finish: Lift | Detail | None, look: _Look, condition: Condition, scene: Scene, seed: int
+    finish: Lift | Detail | None,
+    find_head: HeadFinder | None,
+    look: _Look,
+    condition: Condition,
+    scene: Scene,
+    seed: int,
 ) -> NDArray[np.uint8]:
     """The image at the frame's size, in its sector or surroundings."""
     size, look = scene.size, _toned(look, condition, scene)
     if isinstance(finish, Detail):
-        plain = _laid(look, scene, enlarged)
+        # The texture that is added afterwards is not stretched.
+        plain = _aligned(_laid(look, scene, enlarged), scene, find_head)
         scale = 1 / letterbox(size, CANVAS).scale
         lender = scene.reference if scene.grain else None
         image = finish.apply(plain, scale, seed, lender)
@@ -256,7 +274,7 @@ def _picture(
                 return enlarged(canvas.astype(np.float32), size, view)
             return finish.apply(canvas, size, seed, view).astype(np.float32)
 
-        image = _laid(look, scene, lifted)
+        image = _aligned(_laid(look, scene, lifted), scene, find_head)
     if scene.reference is not None and scene.grain:
         image = with_grain_of(scene.reference, image, seed)
     return _placed(rounded(image), condition, scene)
@@ -283,6 +301,14 @@ def _laid(
     made = made_around(scene.ellipse.transformed(look.view))
     share = np.clip(enlarged(made, scene.size, look.view), 0, 1)
     return image + share * (enlarge(look.closer, scene.size, look.view) - image)
+
+
+def _aligned(image: Image, scene: Scene, find_head: HeadFinder | None) -> Image:
+    """The image with its head on the ellipse of the scene, if there is one to find."""
+    if find_head is None:
+        return image
+    sector = None if scene.reference is None else seen_sector(scene.reference)
+    return aligned(image, scene.ellipse, find_head(rounded(image), scene.ellipse), sector)
 
 
 def simulate_scenes(

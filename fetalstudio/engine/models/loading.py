@@ -6,6 +6,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
+from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.similarity import Neighbours
 from fetalstudio.engine.models.catalogue import (
@@ -25,12 +29,15 @@ if TYPE_CHECKING:
     from fetalstudio.segmentation.outline import SecondLook
     from fetalstudio.segmentation.segmenter import Segmenter
     from fetalstudio.synthesis.interface import SceneSynthesizer
+    from fetalstudio.synthesis.synthesizer import Synthesizer
 
 JUDGE = "judge"
 State = tuple[tuple[str, int, int], ...]
 """Name, modification time in ns and bytes of each file in a folder."""
 STABLE_DIFFUSION = "stable-diffusion"
 """Architecture type of cards that refer to weights elsewhere; see :func:`base_folder`."""
+ALIGNED = "aligned"
+"""Key in the preprocessing of a synthesizer's card: drawn heads are moved onto their ellipses."""
 
 
 def find_model(kind: ModelKind, name: str | None, project: Project | None = None) -> FoundModel:
@@ -107,9 +114,24 @@ def _synthesizer(folder: Path, base: Path | None, _as: State) -> SceneSynthesize
         from fetalstudio.synthesis.stable_diffusion.synthesizer import StableDiffusionSynthesizer
 
         return StableDiffusionSynthesizer.load(folder, base)
+    return load_compact(folder)
+
+
+def load_compact(folder: Path) -> Synthesizer:
+    """Load a compact synthesizer from a folder, with the second look if its card asks for it.
+
+    The second look finds the drawn heads, which are then moved onto their ellipses. Raises
+    :class:`InputError` if the folder holds no usable model.
+    """
     from fetalstudio.synthesis.synthesizer import Synthesizer
 
-    return Synthesizer.load(folder)
+    asks = ModelCard.read(folder).preprocessing.get(ALIGNED)
+    return Synthesizer.load(folder, find_head=find_head if asks else None)
+
+
+def find_head(image: NDArray[np.uint8], ellipse: Ellipse) -> Ellipse | None:
+    """The ellipse of the head near a given one in an (H, W) image, by the second look."""
+    return load_outline().snap(image, ellipse).ellipse
 
 
 def load_neighbours(model: FoundModel) -> Neighbours | None:

@@ -264,6 +264,7 @@ PROVENANCE: Mapping[str, Callable[[Any], bool]] = {
     "lora_scale": _number,
     "memory_preset": _text,
     "generated_at_px": _size,
+    "aligned": _flag,
     "scale": _text,
     "background": _text,
     "source_frame": _hexadecimal(64),

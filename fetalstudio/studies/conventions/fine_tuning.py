@@ -48,6 +48,7 @@ from fetalstudio.engine.models.loading import (
     BUILT_IN,
     find_model,
     judge_model,
+    load_compact,
     load_segmenter,
 )
 from fetalstudio.formats.files import write_bytes
@@ -371,7 +372,7 @@ def _run(project: Project, options: argparse.Namespace) -> None:
         folds_of(items, options.folds, options.learn),
         load_segmenter(find_model("segmenter", BUILT_IN)),
         load_segmenter(judge_model()),
-        Synthesizer.load(find_model("synthesizer", BUILT_IN).folder),
+        load_compact(find_model("synthesizer", BUILT_IN).folder),
         options.pairs,
         options.epochs,
         Results(options.out),

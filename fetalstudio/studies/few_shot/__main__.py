@@ -39,6 +39,7 @@ from fetalstudio.engine.jobs.experiment.mixes import (
     train_to_the_end,
 )
 from fetalstudio.engine.jobs.experiment.request import BEFORE, MIXES, Trained, steps_in
+from fetalstudio.engine.models.loading import load_compact
 from fetalstudio.formats.files import write_bytes
 from fetalstudio.formats.model_card import fingerprint
 from fetalstudio.project.project import Project
@@ -221,7 +222,7 @@ def _open(project: Project, options: argparse.Namespace) -> Study:
         options.out,
         settings,
         Segmenter.load(options.segmenter),
-        Synthesizer.load(options.synthesizer),
+        load_compact(options.synthesizer),
         pool,
         test,
         Results(options.out / "results.jsonl"),

@@ -16,7 +16,7 @@ import numpy as np
 
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.labelled import LabelledFrame
-from fetalstudio.engine.models.loading import BUILT_IN, find_model, load_segmenter
+from fetalstudio.engine.models.loading import BUILT_IN, find_model, load_compact, load_segmenter
 from fetalstudio.formats.model_card import fingerprint
 from fetalstudio.segmentation.segmenter import Segmenter
 from fetalstudio.studies.adapting import adapted
@@ -106,7 +106,7 @@ class Carrier:
                 for frame in target
             ),
         )
-        self.load = cache(lambda: Synthesizer.load(self._synthesizer))
+        self.load = cache(lambda: load_compact(self._synthesizer))
 
     def real(self, run: Run) -> list[LabelledFrame]:
         """The N frames of a run; those of a smaller N are among those of a larger one."""

@@ -14,6 +14,7 @@ import torch
 from fetalstudio.core.errors import UserError
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.sector import tissue_mask
+from fetalstudio.engine.models.loading import load_compact
 from fetalstudio.formats.files import write_bytes
 from fetalstudio.learning import Watch, pick_device, until_stopped
 from fetalstudio.studies.fidelity import fidelity
@@ -40,7 +41,7 @@ _ROUNDS = 3
 
 def build(data: Mapping[str, list[LabelledFrame]], options: argparse.Namespace) -> None:
     """Complete the synthesizer ``--start`` in a copy of its folder, and measure it again."""
-    parent = Synthesizer.load(options.start)
+    parent = load_compact(options.start)
     settings = DetailSettings(steps=options.steps, batch=options.batch, seed=options.seed)
     if options.learning_rate is not None:
         settings = replace(settings, learning_rate=options.learning_rate)
@@ -67,7 +68,9 @@ def build(data: Mapping[str, list[LabelledFrame]], options: argparse.Namespace) 
             device=pick_device(),
             watch=Watch(Log(), lambda: stopped[0]),
         )
-    synthesizer = Synthesizer(parent.pipeline, parent.card, "unsaved", Detail(net))
+    synthesizer = Synthesizer(
+        parent.pipeline, parent.card, "unsaved", Detail(net), parent.find_head
+    )
     equalised = equalise(synthesizer, net, examples)
     detail = {
         **training_data(data["train"], asdict(settings), 0, options.kind),

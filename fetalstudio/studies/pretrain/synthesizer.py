@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.engine.models.copy_index import write_copy_index
-from fetalstudio.engine.models.loading import BUILT_IN
+from fetalstudio.engine.models.loading import ALIGNED, BUILT_IN, find_head
 from fetalstudio.engine.models.seen import Seen
 from fetalstudio.formats.model_card import (
     ModelCard,
@@ -49,7 +49,7 @@ def build(data: Mapping[str, list[LabelledFrame]], options: argparse.Namespace) 
         name=BUILT_IN,
         kind="synthesizer",
         architecture={"type": "compact", "widths": list(settings.widths)},
-        preprocessing={"canvas": [384, 256], "resize": "letterbox, centred"},
+        preprocessing={"canvas": [384, 256], "resize": "letterbox, centred", ALIGNED: True},
         licence="Apache-2.0",
         training_data={
             **training_data(data["train"], asdict(settings), len(simulated), options.kind),
@@ -59,7 +59,7 @@ def build(data: Mapping[str, list[LabelledFrame]], options: argparse.Namespace) 
     )
     # Only real frames show the grain of a scanner.
     lift = fit_lift(pipeline, examples[: len(data["train"])]) if data["train"] else None
-    synthesizer = Synthesizer(pipeline, card, "unsaved", lift)
+    synthesizer = Synthesizer(pipeline, card, "unsaved", lift, find_head)
     card = replace(card, metrics=fidelity(synthesizer, data["test"]))
     Synthesizer(pipeline, card, "unsaved", lift).save(options.out)
     if data["train"]:

@@ -30,13 +30,13 @@ import cv2
 import torch
 
 from fetalstudio.engine.cohort_split import bundled_parts, labelled_frames, of_part
+from fetalstudio.engine.models.loading import load_compact
 from fetalstudio.formats.files import write_bytes
 from fetalstudio.formats.model_card import ModelCard
 from fetalstudio.project.project import Project
 from fetalstudio.studies.realism.measures import measured
 from fetalstudio.studies.realism.pictures import group_of, pictures_of, sheet
 from fetalstudio.studies.realism.two_samples import Kind, TestSettings
-from fetalstudio.synthesis.synthesizer import Synthesizer
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -63,13 +63,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if options.threads:
         torch.set_num_threads(options.threads)
-    synthesizer = Synthesizer.load(options.model)
+    synthesizer = load_compact(options.model)
     with Project.open(options.project) as project:
         items = labelled_frames(project)
         if options.part == "held":
             parts = bundled_parts(items)
             items = [*of_part(items, parts, "validation"), *of_part(items, parts, "test")]
-        cache = options.cache / synthesizer.hash[:12]
+        how = "" if synthesizer.find_head is None else "-aligned"
+        cache = options.cache / f"{synthesizer.hash[:12]}{how}"
         pictures = pictures_of(synthesizer, items, cache)
     if options.sheets is not None:
         for group in sorted({group_of(item) for item in items}):

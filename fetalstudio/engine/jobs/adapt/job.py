@@ -29,6 +29,7 @@ from fetalstudio.engine.jobs.adapt.request import AdaptRequest, AdaptResult
 from fetalstudio.engine.jobs.sample.request import MAX_SEED
 from fetalstudio.engine.models.copy_index import write_copy_index
 from fetalstudio.engine.models.loading import (
+    ALIGNED,
     FoundModel,
     find_model,
     judge_model,
@@ -52,6 +53,7 @@ from fetalstudio.project.project import Project
 from fetalstudio.project.store.records import Run
 from fetalstudio.synthesis.adapting import Halt, adapt, adapt_settings
 from fetalstudio.synthesis.detail import Detail
+from fetalstudio.synthesis.interface import SceneSynthesizer
 from fetalstudio.synthesis.lift import Lift
 from fetalstudio.synthesis.pipeline import CompactPipeline
 from fetalstudio.synthesis.synthesizer import Synthesizer
@@ -90,8 +92,7 @@ def run(request: AdaptRequest, report: Report, cancelled: CancelCheck) -> AdaptR
         with tempfile.TemporaryDirectory() as folder:
             # Refuse a parent that does not know its training frames before a run is recorded.
             neighbours = write_copy_index(data.train, Path(folder), model.folder)
-        parent = load_synthesizer(model)
-        assert isinstance(parent, Synthesizer)  # the card says so
+        parent = _unaligned(load_synthesizer(model))
         settings = {
             **asdict(request),
             "project": None,
@@ -296,7 +297,7 @@ class _Adapting:
             name=self.held.name,
             kind="synthesizer",
             architecture=base.architecture,
-            preprocessing=base.preprocessing,
+            preprocessing={k: v for k, v in base.preprocessing.items() if k != ALIGNED},
             licence=base.licence,
             training_data={
                 "started_from": base.name,
@@ -336,6 +337,16 @@ class _Adapting:
             best_step=best.step,
             verdict=self.choice.verdict(self.parent.card.name),
         )
+
+
+def _unaligned(parent: SceneSynthesizer) -> Synthesizer:
+    """The compact synthesizer as it draws by itself.
+
+    The second look finds the skull as HC18's annotators outline it, so it would undo what adapting
+    learns of how other annotators do.
+    """
+    assert isinstance(parent, Synthesizer)  # the card says so
+    return Synthesizer(parent.pipeline, parent.card, parent.hash, parent.finish)
 
 
 def _card_figures(figures: HeldOutFigures) -> dict[str, Any]:
