@@ -31,7 +31,7 @@ from fetalstudio.engine.jobs.adapt.data import MAX_FRAMES, choose_adapt_data
 from fetalstudio.engine.jobs.adapt.request import AdaptRequest
 from fetalstudio.engine.jobs.sample.request import SampleRequest
 from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest
-from fetalstudio.engine.models.loading import find_model
+from fetalstudio.engine.models.loading import ALIGNED, find_model
 from fetalstudio.engine.process.events import Adapting, Event, Preview, Progress
 from fetalstudio.engine.process.local import run_job
 from fetalstudio.formats.model_card import ModelCard, training_frames, write_training_frames
@@ -66,7 +66,7 @@ def tiny(sample_project: Project, monkeypatch: pytest.MonkeyPatch) -> str:
         name="tiny",
         kind="synthesizer",
         architecture={"type": "compact"},
-        preprocessing={},
+        preprocessing={"canvas": [384, 256], ALIGNED: True},
         licence="Apache-2.0",
         training_data={"settings": {"guidance": 2.5}},
     )
@@ -151,6 +151,8 @@ def test_a_cancel_keeps_the_best_so_far(sample_project: Project, tiny: str) -> N
     assert result.model == run.name == sample_project.models.all("synthesizer")[0].name
     loaded = Synthesizer.load(sample_project.path / sample_project.models.all()[0].path)
     assert loaded.card.metrics["best_step"] == result.best_step
+    # Moving its heads would undo what it has learnt of how they are drawn.
+    assert loaded.card.preprocessing == {"canvas": [384, 256]}
 
 
 def test_a_cancel_before_anything_was_measured_leaves_nothing(

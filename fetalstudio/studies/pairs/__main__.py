@@ -26,6 +26,7 @@ from fetalstudio.studies.pairs.plan import runs_of
 
 CARRIERS = ("carrier", "confirmation")
 STEPS, BATCH, LEARNING_RATE = 400, 8, 1.5e-3
+SYNTHESIZER_STEPS = 800
 _DESIGNS = {
     "carrier": ("a generator between hospitals", 300),
     "confirmation": ("the same with other draws and a stronger control", 300),
@@ -76,7 +77,8 @@ def _run(options: argparse.Namespace) -> None:
         if options.what in CARRIERS:
             source = Carrier(frames, recipe, pairs, options.synthesizer, options.what)
         else:
-            given = frames, recipe, pairs, Learning(options.start)
+            learning = Learning(options.start, steps=options.synthesizer_steps)
+            given = frames, recipe, pairs, learning
             source = Paper(*given) if options.what == "paper" else Unlabelled(*given)
         trial = Trial(options.out, source, stopped=lambda: stopped[0])
         trial.go_on(runs_of(options.what))
@@ -95,6 +97,9 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--synthesizer", type=Path, help="folder; default: the built-in")
         else:
             command.add_argument("--start", type=Path, required=True, metavar="SYNTHESIZER")
+            command.add_argument(
+                "--synthesizer-steps", type=int, default=SYNTHESIZER_STEPS, help="of its training"
+            )
         command.add_argument("--steps", type=int, default=STEPS, help="of each training")
         command.add_argument("--pairs", type=int, default=pairs, help="pairs of each draw")
         command.add_argument("--threads", type=int, help="CPU threads; default all")

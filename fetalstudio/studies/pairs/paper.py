@@ -42,7 +42,7 @@ class Learning:
     """How a synthesizer of the trial learns, from the one that saw simulated frames only."""
 
     start: Path
-    steps: int = 800
+    steps: int
     batch: int = 8
     learning_rate: float = 3e-4
 
