@@ -10,6 +10,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.engine.jobs.sample.request import DRAFT_STEPS, SampleRequest, SampleResult
 from fetalstudio.engine.process.events import Preview
 from fetalstudio.project.project import Project
+from fetalstudio.project.store.pixels import picture_id
 from fetalstudio.project.store.records import SYNTHETIC_COHORT, Frame, Pair
 from fetalstudio.ui.job_runner import JobHandle
 from fetalstudio.ui.session import Session
@@ -56,12 +57,20 @@ class Sample:
         how = "an earlier ellipse" if moved else "other settings"
         return f"This image was made with {how}. Press G to make a new one."
 
+    def name_in(self, frame: Frame) -> str:
+        """The name of its pair, made from ``frame``."""
+        return f"{frame.name}_seed{self.request.seed}"
+
+    def kept_in(self, project: Project) -> bool:
+        """Whether the project has this picture already, such as after the same seed again."""
+        return project.frames.find(picture_id(self.result.image)) is not None
+
     def keep(self, project: Project, frame: Frame) -> Pair:
         """Store it as a pair for review, made from ``frame``. Raises :class:`UserError`."""
         own = frame.calibration if self.result.to_scale else None
         return project.pairs.add(
             self.result.image,
-            name=f"{frame.name}_seed{self.request.seed}",
+            name=self.name_in(frame),
             ellipse=self.request.ellipse,
             label=self.result.ellipse,
             cohort=SYNTHETIC_COHORT,

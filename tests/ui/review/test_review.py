@@ -83,6 +83,32 @@ def test_undo_brings_the_pair_back_and_shows_it(qtbot: QtBot, page: ReviewPage) 
     qtbot.waitUntil(lambda: states(page)[0.95] == "accepted")
 
 
+def test_every_decision_is_taken_back_with_a_sentence(qtbot: QtBot, page: ReviewPage) -> None:
+    said: list[str] = []
+    page.session.message.connect(lambda text, _level: said.append(text))
+    before = page.session.open.pairs.all()
+    (first, second) = (pair.frame.name for pair in before[:2])
+    press(qtbot, page, Qt.Key.Key_A)
+    press(qtbot, page, Qt.Key.Key_R)
+    page.list.setFocus()
+    page.canvas.ellipse_edited.emit(Ellipse(390, 260, 200, 150, 0))
+    third = page.list.current()
+    assert third is not None and third.corrected
+    qtbot.keyClick(page.list, Qt.Key.Key_A, _SHIFT)
+    undone = []
+    for _ in range(4):
+        qtbot.keyClick(page.window(), Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+        undone.append(said[-1])
+    assert undone == [
+        "Undone: accept 2 pairs.",
+        f"Undone: correct pair {third.frame.name}.",
+        f"Undone: reject pair {second}.",
+        f"Undone: accept pair {first}.",
+    ]
+    after = page.session.open.pairs.all()
+    assert [(p.state, p.ellipse) for p in after] == [(p.state, p.ellipse) for p in before]
+
+
 _SHIFT = Qt.KeyboardModifier.ShiftModifier
 _CONTROL_SHIFT = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
 
