@@ -172,6 +172,7 @@ class TrainPage(QWidget):
         tabs.addTab(side_panel(width, self.experiment), "Experiment")
         tabs.currentChanged.connect(self._show_tab)
         keyed(self, self.experiment.button, "H").clicked.connect(lambda: tabs.setCurrentIndex(2))
+        keyed(self, self.experiment.resume_button, "Shift+H")
         keyed(self, self.evaluation.button, "V").clicked.connect(lambda: tabs.setCurrentIndex(1))
         return tabs
 
@@ -344,8 +345,6 @@ class TrainPage(QWidget):
 
     def _ended(self) -> None:
         self._handle = None
-        if self.session.project is not None:
-            self.session.project.runs.fail_crashed()  # a killed job could not record its failure
         self._refresh_runs()
         self._refresh_plan()
 

@@ -13,7 +13,8 @@ from fetalstudio.engine.process.events import Progress
 from fetalstudio.ui import theme
 
 if TYPE_CHECKING:
-    from fetalstudio.ui.job_runner import Engine, JobHandle
+    from fetalstudio.ui.job_runner import JobHandle
+    from fetalstudio.ui.session import Session
 
 _QUIET_MS = 300
 """A shorter job (such as a sample while the ellipse is dragged) is not shown at all."""
@@ -22,9 +23,9 @@ _QUIET_MS = 300
 class StatusJob(QWidget):
     """Follows the engine; hidden while nothing runs."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, session: Session) -> None:
         super().__init__()
-        self._engine = engine
+        self._session, self._engine = session, session.engine
         layout = QHBoxLayout(self)
         layout.setContentsMargins(theme.SPACE, 2, theme.SPACE, 2)
         layout.setSpacing(theme.SPACE + 4)
@@ -40,19 +41,20 @@ class StatusJob(QWidget):
             layout.addWidget(widget)
         self._delay = QTimer(self, singleShot=True, interval=_QUIET_MS)
         self._delay.timeout.connect(self.show)
-        engine.job_started.connect(self._started)
-        engine.queue_changed.connect(self._show_title)
-        engine.job_progress.connect(self._progressed)
-        engine.job_ended.connect(self._ended)
+        self._engine.job_started.connect(self._started)
+        self._engine.queue_changed.connect(self._show_title)
+        self._engine.job_progress.connect(self._progressed)
+        self._engine.job_ended.connect(self._ended)
+        session.project_changed.connect(self._show_title)
         self.hide()
-        if engine.running is not None:
-            self._started(engine.running)
+        if self._engine.running is not None:
+            self._started(self._engine.running)
 
     def _started(self, handle: JobHandle[Any]) -> None:
         self._show_title()
         self.bar.setRange(0, 0)
         self.left.clear()
-        self._offer("Stop the job; what it has saved stays")
+        self._offer(f"Stop the job. {handle.job.stopped}".strip())
         self._delay.start()
 
     def _offer(self, tip: str) -> None:
@@ -62,7 +64,9 @@ class StatusJob(QWidget):
     def _show_title(self) -> None:
         handle, waiting = self._engine.running, self._engine.waiting
         if handle is not None:
-            self.title.setText(handle.job.title + (f" ({waiting} waiting)" if waiting else ""))
+            where = self._session.elsewhere(handle)
+            more = f" ({waiting} waiting)" if waiting else ""
+            self.title.setText(f"{handle.job.title}{where}{more}")
 
     def _progressed(self, handle: JobHandle[Any], progress: Progress) -> None:
         if handle.kept:

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QEvent, Qt
+from PySide6.QtGui import QKeyEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QComboBox, QLabel, QMessageBox, QPushButton
 from pytestqt.qtbot import QtBot
@@ -245,6 +246,10 @@ def test_keys_answer_for_one_or_for_all_alike(
     assert dialog.table.hasFocus(), "nobody is entering a cohort"
     assert dialog.details.alike.text() == "For all 3 alike"
     qtbot.keyClick(dialog.table, Qt.Key.Key_3)
+    assert dialog.choices.by_file == {"0.png": {Question.HEAD: "2"}}
+    for held in (Qt.Key.Key_1, Qt.Key.Key_Delete):  # held down, neither decides again
+        repeated = QKeyEvent(QEvent.Type.KeyPress, held, Qt.KeyboardModifier(0), "", True)
+        QApplication.sendEvent(dialog.table, repeated)
     assert dialog.choices.by_file == {"0.png": {Question.HEAD: "2"}}
     qtbot.keyClick(dialog.table, Qt.Key.Key_N)
     assert dialog.table.selected()[0].key == "1.png"

@@ -477,7 +477,7 @@ def test_the_window_keeps_its_size(
 
 
 def test_every_view_of_a_job_names_the_same_time_left(session: Session, qtbot: QtBot) -> None:
-    bar, status = JobBar(), StatusJob(session.engine)
+    bar, status = JobBar(), StatusJob(session)
     for widget in (bar, status):
         qtbot.addWidget(widget)
     handle = JobHandle(EngineClient(), 1, Echo.job)
