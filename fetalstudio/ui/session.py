@@ -85,7 +85,8 @@ class Session(QObject):
     models_changed = Signal()
     frame_selected = Signal(str)
     message = Signal(str, str)
-    """A transient notice: text, and the level ``info``, ``warning`` or ``error``."""
+    """A transient notice: text, and the level ``info``, ``warning`` or ``error``, or ``step`` for
+    what a step did or undid, which stays until the next."""
     failure = Signal(str, str)
     """An error with details: text, traceback."""
     place_requested = Signal(str)
@@ -434,9 +435,9 @@ class Session(QObject):
         """Say what was undone where nobody may see it: on another page, or out of sight."""
         places: tuple[str, ...] = getattr(step, "places", ())
         if places and self.place not in places:
-            self.message.emit(f"Undone in {places[0].capitalize()}: {step.text()}.", "info")
+            self.message.emit(f"Undone in {places[0].capitalize()}: {step.text()}.", "step")
         elif getattr(step, "told", False):
-            self.message.emit(f"Undone: {step.text()}.", "info")
+            self.message.emit(f"Undone: {step.text()}.", "step")
 
     # -- jobs -------------------------------------------------------------------------------
 

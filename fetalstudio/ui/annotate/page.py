@@ -144,7 +144,11 @@ class AnnotatePage(QWidget):
             ),
             (self.propose_action, self.snap_action),
             (self.undo_action, self.redo_action),
-            spared=((self.canvas_actions.place,), (self.undo_action, self.redo_action)),
+            spared=(
+                (self.canvas_actions.place,),
+                (self.undo_action, self.redo_action),
+                (self.canvas_actions.remove,),
+            ),
         )
         column.addWidget(self.bar)
         column.addWidget(self.canvas, 1)
@@ -367,8 +371,12 @@ class AnnotatePage(QWidget):
         todo = f"{left} to do" if left else "all final"
         self.bar.name.setText(self._frame.name)
         order = ", least certain first" if self.session.least_certain_first else ""
+        place = f"{index + 1} of {count}"
         self.bar.position.setText(
-            f"{self._frame.cohort}, frame {index + 1} of {count}, {todo}{order}"
+            f"{self._frame.cohort}, frame {place}, {todo}{order}",
+            f"frame {place}, {todo}",
+            f"{place}, {todo}",
+            place,
         )
         self.previous_action.setEnabled(index > 0)
         self.next_action.setEnabled(index + 1 < count)

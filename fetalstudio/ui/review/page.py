@@ -386,7 +386,7 @@ class ReviewPage(QWidget):
         # The clicked button is now disabled; without a focus no key would work.
         self.list.setFocus()
         self.session.message.emit(
-            f"{state.capitalize()} {counted(len(chosen), 'pair')}. Press U to undo.", "info"
+            f"{state.capitalize()} {counted(len(chosen), 'pair')}. Press U to undo.", "step"
         )
 
 

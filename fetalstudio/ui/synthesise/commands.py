@@ -36,7 +36,7 @@ class KeepPair(ProjectCommand):
         else:
             project.amendments.undo(self._removal.id, author=author)
         self._announce(kept=True)
-        self.session.message.emit(f"Kept as pair {self._pair_id}, ready for review.", "info")
+        self.session.message.emit(f"Kept as pair {self._pair_id}, ready for review.", "step")
 
     def revert(self) -> None:
         assert self._pair_id is not None  # a command is applied before it is reverted

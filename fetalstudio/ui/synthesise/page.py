@@ -433,18 +433,21 @@ class SynthesisePage(QWidget):
         sample, stale = self._sample, self.stale
         self.controls.warn(has_ellipse=self._frame is None or self._own_ellipse() is not None)
         if sample is None and self.sampler.busy:
-            self.view.say("Making the ultrasound of the ellipse.")
+            self.view.say("Making the ultrasound of the ellipse.", "Making the ultrasound.")
         elif sample is None:
             name = self._frame.name if self._frame is not None else ""
-            self.view.say(f"{name}: real frame. Press G to make the ultrasound of the ellipse.")
+            press = "Press G to make the ultrasound"
+            self.view.say(f"{name}: real frame. {press} of the ellipse.", f"{press}.")
         elif stale and not self.sampler.busy:
-            self.view.say(sample.outdated_caption(self._ellipse), "warning")
+            self.view.say(*sample.outdated_captions(self._ellipse), role="warning")
         elif stale or sample.draft:
-            self.view.say("Draft. The full image follows when the ellipse rests.")
+            follows = "Draft. The full image follows"
+            self.view.say(f"{follows} when the ellipse rests.", f"{follows}.")
         elif not self._drawing_known():
-            self.view.say(sample.unknown_caption(measuring=self.conventions.measuring), "warning")
+            measuring = self.conventions.measuring
+            self.view.say(*sample.unknown_captions(measuring=measuring), role="warning")
         else:
-            self.view.say(sample.caption())
+            self.view.say(*sample.captions())
         allow(self.keep_button, self._why_not_kept())
 
     def _why_not_kept(self) -> str:

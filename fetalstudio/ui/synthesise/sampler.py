@@ -34,28 +34,36 @@ class Sample:
         # Arrays cannot be compared here, and the reference follows from the frame.
         return replace(self.request, reference=None) == replace(request, reference=None)
 
-    def caption(self) -> str:
-        """The synthesizer and the time it took."""
+    def captions(self) -> tuple[str, ...]:
+        """The synthesizer, the time it took and what else is to be known; then shorter ones."""
         maker = self.result.provenance.get("synthesizer", "")
         guessed = self.result.provenance.get("scale") == "guessed"
         scale = " Not calibrated: the scale is a guess." if guessed else ""
         follows = "convention" in self.result.provenance
         words = self.request.convention.words.capitalize()
         drawn = f" {words}, as in {self.request.cohort}." if follows else ""
-        return f"Synthetic, made by {maker} in {self.result.seconds:.1f} s.{drawn}{scale}"
+        made = f"Synthetic, made by {maker} in {self.result.seconds:.1f} s."
+        return f"{made}{drawn}{scale}", f"{made}{scale}", made
 
-    def unknown_caption(self, *, measuring: bool) -> str:
-        """Why it cannot be kept while it is not known how its cohort is drawn."""
+    def unknown_captions(self, *, measuring: bool) -> tuple[str, str]:
+        """Why it cannot be kept while it is not known how its cohort is drawn; and in short."""
         cohort = self.request.cohort
         if measuring:
-            return f"Measuring how {cohort} is drawn. The image can be kept after that."
-        return f"How {cohort} is drawn is not known. Press G to measure it, then keep the image."
+            short = f"Measuring how {cohort} is drawn."
+            return f"{short} The image can be kept after that.", short
+        return (
+            f"How {cohort} is drawn is not known. Press G to measure it, then keep the image.",
+            f"Press G to measure how {cohort} is drawn.",
+        )
 
-    def outdated_caption(self, ellipse: Ellipse | None) -> str:
-        """What differs from the current request, whose ellipse is ``ellipse``."""
+    def outdated_captions(self, ellipse: Ellipse | None) -> tuple[str, str]:
+        """What differs from the current request, whose ellipse is ``ellipse``; and in short."""
         moved = self.request.ellipse != ellipse
         how = "an earlier ellipse" if moved else "other settings"
-        return f"This image was made with {how}. Press G to make a new one."
+        return (
+            f"This image was made with {how}. Press G to make a new one.",
+            "Out of date. Press G to make a new one.",
+        )
 
     def name_in(self, frame: Frame) -> str:
         """The name of its pair, made from ``frame``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import Qt, QTimer
+from PySide6.QtCore import QPoint, Qt, QTimer
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
@@ -83,7 +83,8 @@ class TrainPage(QWidget):
         row.setSpacing(0)
         stage = QWidget()
         stage.setLayout(self._stage())
-        plan = with_foot(side_panel(316, self.data, self.form), self._start_section())
+        self._foot = self._start_section()
+        plan = with_foot(side_panel(316, self.data, self.form), self._foot)
         self._training = (plan, stage)
         row.addWidget(plan)
         row.addWidget(stage, 1)
@@ -181,6 +182,12 @@ class TrainPage(QWidget):
         for widget in self._training:
             widget.setVisible(index != 1)
         self.evaluation.view.setVisible(index == 1)
+
+    def foot_height(self) -> int:
+        """The px that the button to start and its estimate take at the bottom; 0 without them."""
+        if not self._foot.isVisible():
+            return 0
+        return self.height() - self._foot.mapTo(self, QPoint()).y()
 
     # -- the plan -----------------------------------------------------------------------------
 

@@ -74,8 +74,6 @@ class MainWindow(QMainWindow):
         layout.addWidget(self.stack, 1)
         self.setCentralWidget(central)
         self.notices = NoticeBoard(self.stack)
-        # A page that comes to the front would cover the notices.
-        self.stack.currentChanged.connect(lambda _: self.notices.raise_())
         self.projects = ProjectsFlow(session, self)
         self._build_status()
         self._build_menus()

@@ -482,7 +482,7 @@ def test_an_undo_out_of_sight_is_told(page: ReviewPage, qtbot: QtBot) -> None:
     page.list.setFocus()
     with qtbot.waitSignal(page.session.message) as said:
         qtbot.keyClick(page.list, Qt.Key.Key_U)
-    assert said.args == ["Undone in Annotate: draw ellipse.", "info"]
+    assert said.args == ["Undone in Annotate: draw ellipse.", "step"]
     now = page.session.open.annotations.newest(frame.id)
     assert now is not None and now.ellipse is None
 

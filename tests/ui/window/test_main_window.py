@@ -30,6 +30,7 @@ from fetalstudio.ui.job_runner import Engine, JobHandle
 from fetalstudio.ui.library.page import LibraryPage
 from fetalstudio.ui.session import PLACES, Session, sample_project_path
 from fetalstudio.ui.settings import Settings
+from fetalstudio.ui.train.page import TrainPage
 from fetalstudio.ui.window.dialogs import AboutDialog
 from fetalstudio.ui.window.exporting import ExportDialog
 from fetalstudio.ui.window.main_window import MainWindow
@@ -217,6 +218,25 @@ def test_a_notice_leaves_the_panel_at_the_right_free(
             assert window.childAt(at) in (part, *part.findChildren(QWidget)), part.text()
 
 
+def test_a_notice_leaves_the_button_that_starts_a_training_free(
+    open_session: Session, window: MainWindow, qtbot: QtBot
+) -> None:
+    window.resize(1024, 640)
+    open_session.message.emit("Accepted 7 pairs. Press U to undo.", "step")
+    window.show_place("train")
+    page = window.page("train")
+    assert isinstance(page, TrainPage)
+    button = page.start_button
+
+    def free() -> bool:
+        return window.childAt(button.mapTo(window, button.rect().topLeft())) is button
+
+    qtbot.waitUntil(free)
+    assert window.notices.isVisible()
+    page.tabs.setCurrentIndex(1)  # the evaluation has no such foot
+    assert page.foot_height() == 0
+
+
 def test_an_error_is_not_pushed_out_by_what_is_less_grave(window: MainWindow) -> None:
     board = window.notices
     board.add("The disk is full.", "error")
@@ -228,6 +248,17 @@ def test_an_error_is_not_pushed_out_by_what_is_less_grave(window: MainWindow) ->
         "Two pairs are copies.",
         "Kept as pair 3.",
     ]
+
+
+def test_what_the_next_step_says_takes_the_place_of_the_last(window: MainWindow) -> None:
+    board = window.notices
+    for text, level in (
+        ("Kept as pair 1.", "step"),
+        ("5 frames imported.", "info"),
+        ("Undone: keep pair 1.", "step"),
+    ):
+        board.add(text, level)
+    assert [n.text for n in board.notices] == ["5 frames imported.", "Undone: keep pair 1."]
 
 
 def test_notices_stack_repeat_once_and_close(window: MainWindow, qtbot: QtBot) -> None:

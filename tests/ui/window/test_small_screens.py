@@ -20,6 +20,7 @@ from fetalstudio.ui.annotate.page import AnnotatePage
 from fetalstudio.ui.common.form import side_panel, whole_number
 from fetalstudio.ui.session import PLACES, VIEWS, Session
 from fetalstudio.ui.settings import Settings
+from fetalstudio.ui.synthesise.page import SynthesisePage
 from fetalstudio.ui.window.main_window import MainWindow
 
 
@@ -113,6 +114,32 @@ def test_the_frame_is_named_in_the_narrowest_window(
     qtbot.wait(1)
     shown = [button.text() for button in page.bar.findChildren(QToolButton) if button.isVisible()]
     assert shown[-2:] == ["Undo", "Redo"]
+
+
+@pytest.mark.parametrize("width", [960, 1024, 1280, 1900])
+def test_the_place_of_the_frame_is_not_cut_short(
+    open_session: Session, window: MainWindow, qtbot: QtBot, width: int
+) -> None:
+    window.show_place("annotate")
+    page = window.page("annotate")
+    assert isinstance(page, AnnotatePage)
+    open_session.select_frame(open_session.frames()[0].id)
+    window.resize(width, 640)
+    qtbot.wait(1)
+    shown = page.bar.position.shown()
+    assert "1 of 24" in shown and "…" not in shown
+    assert (shown == "samples, frame 1 of 24, 8 to do") == (width == 1900)
+
+
+def test_the_next_step_of_synthesise_is_not_cut_short(
+    open_session: Session, window: MainWindow, qtbot: QtBot
+) -> None:
+    window.show_place("synthesise")
+    page = window.page("synthesise")
+    assert isinstance(page, SynthesisePage)
+    window.resize(960, 600)
+    qtbot.wait(1)
+    assert page.view.caption.shown() == "Press G to make the ultrasound."
 
 
 def test_every_button_that_cannot_be_used_says_why(
