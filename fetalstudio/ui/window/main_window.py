@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QSize, QTimer
+from PySide6.QtCore import QSize, Qt, QTimer
 from PySide6.QtGui import (
     QAction,
     QCloseEvent,
@@ -19,7 +19,6 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import (
     QDialog,
     QHBoxLayout,
-    QLabel,
     QMainWindow,
     QMenu,
     QMessageBox,
@@ -29,6 +28,7 @@ from PySide6.QtWidgets import (
 
 from fetalstudio.core.words import counted
 from fetalstudio.ui import icons, theme
+from fetalstudio.ui.common.elided_label import ElidedLabel
 from fetalstudio.ui.common.held_keys import HeldKeys
 from fetalstudio.ui.common.place_shortcuts import PlaceShortcuts
 from fetalstudio.ui.common.screen import room_for
@@ -49,6 +49,8 @@ from fetalstudio.ui.window.status_job import StatusJob
 _PRELOAD_MS = 400
 _FIRST_SIZE = QSize(1360, 860)
 _MIN_SIZE = QSize(960, 600)
+_PATH_WIDTH = 140
+"""px that the path of the project has at least, beside a running job."""
 
 
 class MainWindow(QMainWindow):
@@ -127,7 +129,8 @@ class MainWindow(QMainWindow):
         bar.setSizeGripEnabled(False)
         bar.setContentsMargins(theme.SPACE, 0, 0, 0)
         bar.setFixedHeight(38)
-        self.project_label = theme.style(QLabel(), "dim")
+        self.project_label = ElidedLabel("dim", Qt.TextElideMode.ElideMiddle)
+        self.project_label.setMinimumWidth(_PATH_WIDTH)
         bar.addWidget(self.project_label, 1)
         self.status_job = StatusJob(self.session)
         bar.addPermanentWidget(self.status_job)

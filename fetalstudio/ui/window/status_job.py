@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QTimer
 from PySide6.QtGui import QKeySequence
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QSizePolicy, QWidget
 
 from fetalstudio.core.words import format_duration
 from fetalstudio.engine.process.events import Progress
 from fetalstudio.ui import theme
+from fetalstudio.ui.common.elided_label import ElidedLabel
 
 if TYPE_CHECKING:
     from fetalstudio.ui.job_runner import JobHandle
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 _QUIET_MS = 300
 """A shorter job (such as a sample while the ellipse is dragged) is not shown at all."""
+_BAR_WIDTH = 160
+"""px."""
 
 
 class StatusJob(QWidget):
@@ -29,11 +32,13 @@ class StatusJob(QWidget):
         layout = QHBoxLayout(self)
         layout.setContentsMargins(theme.SPACE, 2, theme.SPACE, 2)
         layout.setSpacing(theme.SPACE + 4)
-        self.title = QLabel()
+        self.title = ElidedLabel("")
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
-        self.bar.setFixedWidth(220)
-        self.left = theme.style(QLabel(), "dim")
+        self.bar.setFixedWidth(_BAR_WIDTH)
+        self.left = ElidedLabel()
+        for label in (self.title, self.left):  # as wide as the text, where there is room
+            label.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
         self.cancel = QPushButton("Cancel")
         self.cancel.setShortcut(QKeySequence("Ctrl+."))
         self.cancel.clicked.connect(self._cancel)
@@ -66,7 +71,7 @@ class StatusJob(QWidget):
         if handle is not None:
             where = self._session.elsewhere(handle)
             more = f" ({waiting} waiting)" if waiting else ""
-            self.title.setText(f"{handle.job.title}{where}{more}")
+            self.title.setText(f"{handle.job.title}{where}{more}", f"{handle.job.title}{more}")
 
     def _progressed(self, handle: JobHandle[Any], progress: Progress) -> None:
         if handle.kept:
@@ -78,9 +83,9 @@ class StatusJob(QWidget):
         if progress.eta_s is not None:
             parts.append(f"{format_duration(progress.eta_s)} left")
         # The note comes last, as in the bars of the places: the numbers stay where they are.
-        if not handle.job.title.lower().startswith(progress.note):
-            parts.append(progress.note)
-        self.left.setText("  ·  ".join(part for part in parts if part))
+        note = "" if handle.job.title.lower().startswith(progress.note) else progress.note
+        whole, figures = ("  ·  ".join(filter(None, said)) for said in ((*parts, note), parts))
+        self.left.setText(whole, figures)
 
     def _ended(self, _handle: JobHandle[Any]) -> None:
         self._delay.stop()

@@ -211,7 +211,7 @@ class _Experiment:
 
     def _train(self, mix: str, seed: int, examples: Sequence[LabelledFrame], steps: int) -> None:
         started = time.monotonic()
-        note = f"{MIXES[mix].lower()}, repeat {seed + 1} of {len(self.drawn)}: step"
+        note = f"{MIXES[mix].lower()}, repeat {seed + 1} of {len(self.drawn)}"
         settings = replace(self.settings, seed=seed)
         tuned = train_to_the_end(
             self.base, examples, settings, self.cache, _OneTraining(self.steps, note)
