@@ -45,7 +45,8 @@ class ProjectCommand(QUndoCommand):
     places: tuple[str, ...] = ("annotate", "library")
     """Places that show the change; undo from elsewhere names the first of them."""
     told = False
-    """Whether its undo is told in these places too, because what changes may be out of sight."""
+    """Whether undo and redo are told in these places too, because what changes may be out of
+    sight."""
 
     def __init__(self, session: Session, text: str) -> None:
         super().__init__(text)

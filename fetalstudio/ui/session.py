@@ -107,7 +107,7 @@ class Session(QObject):
         moved onto the skull since the program was started."""
         self.unsaved = UnsavedEllipses()
         self.undo_stack = History(self)
-        self.undo_stack.undone.connect(self._say_undone)
+        self.undo_stack.moved.connect(self._say_moved)
         self._held = contextlib.ExitStack()
         self._imports: list[Path] = []
         """The project of each import that waits or runs."""
@@ -431,13 +431,15 @@ class Session(QObject):
 
     # -- the history ------------------------------------------------------------------------
 
-    def _say_undone(self, step: QUndoCommand) -> None:
-        """Say what was undone where nobody may see it: on another page, or out of sight."""
+    def _say_moved(self, step: QUndoCommand, undone: bool) -> None:
+        """Say what was undone or done again where nobody may see it: on another page, or out of
+        sight."""
         places: tuple[str, ...] = getattr(step, "places", ())
-        if places and self.place not in places:
-            self.message.emit(f"Undone in {places[0].capitalize()}: {step.text()}.", "step")
-        elif getattr(step, "told", False):
-            self.message.emit(f"Undone: {step.text()}.", "step")
+        elsewhere = bool(places) and self.place not in places
+        if elsewhere or getattr(step, "told", False):
+            where = f" in {places[0].capitalize()}" if elsewhere else ""
+            how = "Undone" if undone else "Done again"
+            self.message.emit(f"{how}{where}: {step.text()}.", "step")
 
     # -- jobs -------------------------------------------------------------------------------
 

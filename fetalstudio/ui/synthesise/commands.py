@@ -30,13 +30,14 @@ class KeepPair(ProjectCommand):
         self._removal: Amendment | None = None
 
     def apply(self) -> None:
-        project, author = self.session.open, self.session.author
+        project = self.session.open
         if self._removal is None:
             self._pair_id = self._sample.keep(project, self._frame).id
+            text = f"Kept as pair {self._pair_id}, ready for review."
+            self.session.message.emit(text, "step")
         else:
-            project.amendments.undo(self._removal.id, author=author)
+            project.amendments.undo(self._removal.id, author=self.session.author)
         self._announce(kept=True)
-        self.session.message.emit(f"Kept as pair {self._pair_id}, ready for review.", "step")
 
     def revert(self) -> None:
         assert self._pair_id is not None  # a command is applied before it is reverted

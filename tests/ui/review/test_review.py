@@ -105,6 +105,9 @@ def test_every_decision_is_taken_back_with_a_sentence(qtbot: QtBot, page: Review
         f"Undone: reject pair {second}.",
         f"Undone: accept pair {first}.",
     ]
+    qtbot.keyClick(page.window(), Qt.Key.Key_Y, Qt.KeyboardModifier.ControlModifier)
+    assert said[-1] == f"Done again: accept pair {first}."
+    qtbot.keyClick(page.window(), Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     after = page.session.open.pairs.all()
     assert [(p.state, p.ellipse) for p in after] == [(p.state, p.ellipse) for p in before]
 
