@@ -70,9 +70,11 @@ class FrameBar(QWidget):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        widths = {
-            b: b.sizeHint().width() + theme.SPACE // 2 for b in self.findChildren(QToolButton)
-        }
+        widths: dict[QToolButton, int] = {}
+        for button in self.findChildren(QToolButton):
+            # A shorter text, such as Stop, does not move the buttons beside it.
+            button.setMinimumWidth(max(button.minimumWidth(), button.sizeHint().width()))
+            widths[button] = button.minimumWidth() + theme.SPACE // 2
         needed = sum(widths.values()) + _NAME_WIDTH
         for spared in self._spared:
             fits = needed <= self.width()

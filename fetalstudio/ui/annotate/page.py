@@ -427,6 +427,8 @@ class AnnotatePage(QWidget):
     def _show_proposing(self) -> None:
         asked = self._frame is not None and self.proposing.asks_for(self._frame.id)
         self.propose_action.setText("Stop proposing" if asked else "Propose")
+        # On the button, where the whole text would move the others.
+        self.propose_action.setIconText("Stop" if asked else "Propose")
 
     def _proposed(self, frame_id: str, ellipse: Ellipse) -> None:
         """Show the proposal beside the ellipse that a person has drawn."""

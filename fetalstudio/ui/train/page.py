@@ -201,6 +201,8 @@ class TrainPage(QWidget):
         self.data.fill_segmenters(self.session.project, reset=True)
         self._frames_changed()
         self._refresh_runs()
+        # Above the runs of another project, its progress would seem to be theirs.
+        self.job_bar.setVisible(self._handle is not None and not self._elsewhere())
         self._plan = None
         allow(self.start_button, _COUNTING)
         if self.isVisible():  # a plan for very many frames takes seconds; activated() makes it too
@@ -237,7 +239,7 @@ class TrainPage(QWidget):
         if plan.data.advice is not None:
             self.form.show_recommended(plan.data.advice.pairs)
         allow(self.start_button, self._why_not_started(plan))
-        self.estimate.setText(self._estimate(plan))
+        self.estimate.setText(self._elsewhere() or self._estimate(plan))
 
     def show_evidence(self) -> None:
         """Show what the advice on pairs rests on."""
@@ -246,8 +248,13 @@ class TrainPage(QWidget):
     def _why_not_started(self, plan: TrainingPlan) -> str:
         """Why no training can be started; empty where one can."""
         if self._handle is not None:
-            return _RUNNING
+            return self._elsewhere() or _RUNNING
         return next((why for why in (*plan.problems, self.form.name_box.problem) if why), "")
+
+    def _elsewhere(self) -> str:
+        """What is said where the running training is one of another project; else empty."""
+        where = "" if self._handle is None else self.session.elsewhere(self._handle)
+        return f"The training continues{where}." if where else ""
 
     def _names_in_use(self) -> set[str]:
         project = self.session.project

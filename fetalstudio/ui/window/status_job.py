@@ -59,11 +59,12 @@ class StatusJob(QWidget):
         self._show_title()
         self.bar.setRange(0, 0)
         self.left.clear()
-        self._offer(f"Stop the job. {handle.job.stopped}".strip())
+        self._offer("Stop the job", handle.job.stopped)
         self._delay.start()
 
-    def _offer(self, tip: str) -> None:
-        self.cancel.setToolTip(theme.tip(tip, "Ctrl+."))
+    def _offer(self, what: str, kept: str) -> None:
+        # What is kept has a line of its own, which the sheet of the keys leaves out.
+        self.cancel.setToolTip(f"{theme.tip(what, 'Ctrl+.')}\n{kept}".strip())
         self.cancel.setEnabled(True)
 
     def _show_title(self) -> None:
@@ -75,7 +76,7 @@ class StatusJob(QWidget):
 
     def _progressed(self, handle: JobHandle[Any], progress: Progress) -> None:
         if handle.kept:
-            self._offer(f"Stop now: {handle.kept}")
+            self._offer("Stop now", handle.kept)
         # Until a first step is done, which may take long, the bar moves.
         self.bar.setRange(0, max(progress.total, 1) if progress.done else 0)
         self.bar.setValue(progress.done)

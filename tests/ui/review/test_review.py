@@ -15,6 +15,7 @@ from fetalstudio.core.screening import PairFilter
 from fetalstudio.project.project import Project
 from fetalstudio.project.store.records import Pair
 from fetalstudio.ui.commands import SetEllipse
+from fetalstudio.ui.common.quality import readings
 from fetalstudio.ui.review.page import ReviewPage
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.window.main_window import MainWindow
@@ -538,3 +539,22 @@ def test_where_the_segmenter_sees_a_doubtful_head_is_dashed(qtbot: QtBot, page: 
     assert page.session.open.pairs.get(doubtful.id).ellipse == doubtful.requested
     page.refresh(good.id)
     assert ghost(page) is None
+
+
+@pytest.mark.parametrize(("value", "unusual"), [(3.91, False), (3.96, True)])
+def test_a_figure_that_reads_as_its_limit_is_within_it(value: float, unusual: bool) -> None:
+    quality = {"dice": 0.99, "hc_difference": 0.01, "edge": 0.9, "spectrum_db": value}
+    limits = {"cohort_limits": {"spectrum_db": 3.87}}
+    (spectrum,) = (
+        reading
+        for reading in readings(quality, limits, PairFilter().verdict(quality, None))
+        if reading.name == "Spectrum"
+    )
+    assert spectrum.limit == "≤ 3.9" and (spectrum.level == "unusual") == unusual
+
+
+def test_the_place_of_the_pair_is_not_cut_short(page: ReviewPage, qtbot: QtBot) -> None:
+    page.window().resize(1024, 640)
+    qtbot.wait(1)
+    assert page.caption.text() == "1 of 5, pending: pair_1"
+    assert "…" not in page.caption.shown()

@@ -520,6 +520,20 @@ def test_every_view_of_a_job_names_the_same_time_left(session: Session, qtbot: Q
     assert "1 h 2 min left" in status.left.text()
 
 
+def test_a_narrow_bar_cuts_no_figure_short(qtbot: QtBot, dressed: None) -> None:
+    bar = JobBar("Stop, keep results")
+    qtbot.addWidget(bar)
+    bar.setFixedWidth(296)
+    handle = JobHandle(EngineClient(), 1, Echo.job)
+    bar.follow(handle)
+    qtbot.waitExposed(bar)
+    assert bar.text() == "Waiting for the running job to end"
+    assert "…" not in bar.shown()
+    handle.progress.emit(Progress(36, 120, 185.0, "real, with varied copies, repeat 1 of 5"))
+    assert bar.text() == "36 of 120 · 3 min left · real, with varied copies, repeat 1 of 5"
+    assert bar.shown() == "36 of 120 · 3 min left"
+
+
 def test_the_status_bar_says_how_many_jobs_wait(
     session: Session, window: MainWindow, qtbot: QtBot
 ) -> None:

@@ -163,6 +163,8 @@ def test_the_running_job_and_the_project_share_the_narrowest_status_bar(
     window.project_label.setText(str(elsewhere))
     qtbot.waitUntil(lambda: status.cancel.isVisible() and status.width() > 0)
     qtbot.wait(1)
+    tip = status.cancel.toolTip().split("\n")
+    assert tip == ["Stop the job  (Ctrl+.)", ExperimentRequest.job.stopped]
     engine._running = None
     engine._handles.clear()
     assert status.left.shown() == "36 of 120  ·  20 min left"
