@@ -529,9 +529,9 @@ def test_a_narrow_bar_cuts_no_figure_short(qtbot: QtBot, dressed: None) -> None:
     qtbot.waitExposed(bar)
     assert bar.text() == "Waiting for the running job to end"
     assert "…" not in bar.shown()
-    handle.progress.emit(Progress(36, 120, 185.0, "real, with varied copies, repeat 1 of 5"))
-    assert bar.text() == "36 of 120 · 3 min left · real, with varied copies, repeat 1 of 5"
-    assert bar.shown() == "36 of 120 · 3 min left"
+    handle.progress.emit(Progress(36, 120, 240.0, "real, with varied copies, repeat 1 of 5"))
+    assert bar.text() == "36 of 120 · 4 min left · real, with varied copies, repeat 1 of 5"
+    assert bar.shown() == "36 of 120 · 4 min left"
 
 
 def test_the_status_bar_says_how_many_jobs_wait(
