@@ -45,9 +45,8 @@ def _record(project: Project, *, trainings: int = 5 * len(MIXES)) -> None:
     data = {
         "test": ids,
         "subjects": [f"s{i}" for i in range(24)],
-        "drawn": [{"train": ids[:2], "pairs": [1, 2, 3], "more": ids[2:5]}],
+        "drawn": [{"train": ids[:2], "pairs": [1, 2, 3], "more": ids[2:5]}] * 5,
     }
-    data["drawn"] *= 5
     request = ExperimentRequest(project.path, "compact", real=2, seeds=5)
     settings = {**asdict(request), "project": None, "job": "experiment"}
     run = project.runs.start("experiment-1", settings, data)
