@@ -155,6 +155,18 @@ class Amendments:
             text = f"removed {counted(len(real), 'frame')}{pairs}"
             return self._amend(revisions, text, author, progress)
 
+    def remove_pair(self, pair_id: int, *, author: str) -> Amendment:
+        """Take back that a pair was kept. It can be restored by :meth:`undo` until :meth:`purge`
+        deletes it for good.
+
+        Raises :class:`UserError` for a pair that the project does not hold.
+        """
+        with self._storage.transaction():
+            frame = self._pairs.get(pair_id).frame
+            removed = replace(_revision(frame), removed=True)
+            text = f"removed the pair {frame.name}, which had been kept"
+            return self._amend([removed], text, author, NO_PROGRESS)
+
     def set_calibrations(
         self,
         calibrations: Mapping[str, Calibration | None],

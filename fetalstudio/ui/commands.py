@@ -27,6 +27,13 @@ from fetalstudio.project.store.records import (
 )
 from fetalstudio.ui.session import Session
 
+_VERBS: Mapping[ReviewState, str] = {
+    "accepted": "accept",
+    "rejected": "reject",
+    "pending": "reopen",
+}
+"""What is done to a pair that gets a state."""
+
 
 class ProjectCommand(QUndoCommand):
     """A step whose work is in :meth:`apply` and :meth:`revert`, whose errors are shown.
@@ -37,6 +44,9 @@ class ProjectCommand(QUndoCommand):
 
     places: tuple[str, ...] = ("annotate", "library")
     """Places that show the change; undo from elsewhere names the first of them."""
+    told = False
+    """Whether undo and redo are told in these places too, because what changes may be out of
+    sight."""
 
     def __init__(self, session: Session, text: str) -> None:
         super().__init__(text)
@@ -124,6 +134,7 @@ class SetEllipses(ProjectCommand):
     """Confirm or remove the ellipses on many frames at once: one transaction, one step of undo."""
 
     places = ("library",)
+    told = True
 
     def __init__(
         self,
@@ -212,6 +223,7 @@ class AmendFrames(ProjectCommand):
     """Change the subject or the cohort of frames, or remove them."""
 
     places = ("library",)
+    told = True
 
     def __init__(self, session: Session, text: str, frames: int, amend: Amend) -> None:
         """``frames``: about how many are amended."""
@@ -256,6 +268,7 @@ class ImportFrames(ProjectCommand):
     """An import, which its job has done before; undo removes its frames again."""
 
     places = ("library",)
+    told = True
 
     def __init__(self, session: Session, text: str, amendment_id: int, frames: int) -> None:
         """``frames``: about how many were imported."""
@@ -290,6 +303,7 @@ class ReviewPair(ProjectCommand):
     """Accept or reject a pair, or correct its ellipse."""
 
     places = ("review",)
+    told = True
 
     def __init__(
         self, session: Session, pair_id: int, state: ReviewState, ellipse: Ellipse | None = None
@@ -300,9 +314,9 @@ class ReviewPair(ProjectCommand):
 
     def prepare(self) -> None:
         self.before = before = self.session.open.pairs.get(self.pair_id)
-        verbs = {"accepted": "accept pair", "rejected": "reject pair", "pending": "reopen pair"}
         corrected = self.ellipse is not None and self.state == before.state
-        self.setText("correct pair" if corrected else verbs[self.state])
+        verb = "correct" if corrected else _VERBS[self.state]
+        self.setText(f"{verb} pair {before.frame.name}")
 
     def apply(self) -> None:
         self._review(self.state, self.ellipse)
@@ -322,9 +336,10 @@ class ReviewPairs(ProjectCommand):
     """Give many pairs the same state at once: one transaction, one step of undo."""
 
     places = ("review",)
+    told = True
 
     def __init__(self, session: Session, before: Sequence[Pair], state: ReviewState) -> None:
-        super().__init__(session, f"review {counted(len(before), 'pair')}")
+        super().__init__(session, f"{_VERBS[state]} {counted(len(before), 'pair')}")
         self.before, self.state = tuple(before), state
 
     def apply(self) -> None:
@@ -339,46 +354,6 @@ class ReviewPairs(ProjectCommand):
             for pair_id, state in states:
                 project.pairs.review(pair_id, state, reviewer=self.session.author)
         self.session.pairs_changed.emit()
-
-
-class DismissBatch(ProjectCommand):
-    """Stop offering an unfinished batch for resuming."""
-
-    places = ("synthesise",)
-
-    def __init__(self, session: Session, batch_id: int) -> None:
-        super().__init__(session, "dismiss batch")
-        self._batch_id = batch_id
-
-    def apply(self) -> None:
-        self._set(True)
-
-    def revert(self) -> None:
-        self._set(False)
-
-    def _set(self, dropped: bool) -> None:
-        self.session.open.batches.drop(self._batch_id, dropped=dropped)
-        self.session.batches_changed.emit()
-
-
-class MoveHead(QUndoCommand):
-    """Move a synthetic head. Nothing is stored, but undo reverts it like any edit."""
-
-    places = ("synthesise",)
-
-    def __init__(
-        self, show: Callable[[str, Ellipse], None], frame_id: str, old: Ellipse, new: Ellipse
-    ) -> None:
-        super().__init__("move the synthetic head")
-        self._show, self._frame_id, self._old, self._new = show, frame_id, old, new
-
-    def redo(self) -> None:
-        """Place the new ellipse."""
-        self._show(self._frame_id, self._new)
-
-    def undo(self) -> None:
-        """Place the former one."""
-        self._show(self._frame_id, self._old)
 
 
 class AdoptModel(ProjectCommand):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from PySide6.QtCore import QCoreApplication, QObject, Qt, QThread, QTimer, Signal, Slot
@@ -79,11 +80,19 @@ class JobHandle(Work, Generic[Result]):
     cancelled = Signal(object)
     """The job's partial result, or None."""
 
-    def __init__(self, client: EngineClient, job_id: int, job: Job[Any, Result]) -> None:
+    def __init__(
+        self,
+        client: EngineClient,
+        job_id: int,
+        job: Job[Any, Result],
+        project: Path | None = None,
+    ) -> None:
         super().__init__()
         self._client = client
         self.id = job_id
         self.job = job
+        self.project = project
+        """The folder of the project that the job works on, if it works on one."""
         self.over = False
         self.run: RunKey | None = None
         """The run of the job, if it has one and said so."""
@@ -223,7 +232,8 @@ class Engine(QObject):
         `EngineClient.submit`.
         """
         job_id = self._client.submit(request, replace=replace)
-        handle = JobHandle(self._client, job_id, job_of(request))
+        project: Path | None = getattr(request, "project", None)
+        handle = JobHandle(self._client, job_id, job_of(request), project)
         self._handles[job_id] = handle
         self.queue_changed.emit()
         return handle

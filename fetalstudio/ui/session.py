@@ -7,10 +7,10 @@ import logging
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from PySide6.QtCore import QObject, QTimer, Signal
-from PySide6.QtGui import QGuiApplication, QUndoStack
+from PySide6.QtGui import QGuiApplication, QUndoCommand
 from PySide6.QtWidgets import QWidget
 
 from fetalstudio.core.biometry import Spread
@@ -27,6 +27,7 @@ from fetalstudio.project.project import Project
 from fetalstudio.project.store.backups import Backup, restore
 from fetalstudio.project.store.records import Frame
 from fetalstudio.resources import user_data_dir
+from fetalstudio.ui.history import History
 from fetalstudio.ui.job_runner import Engine, JobHandle
 from fetalstudio.ui.samples import sample_imports
 from fetalstudio.ui.settings import Settings
@@ -84,7 +85,8 @@ class Session(QObject):
     models_changed = Signal()
     frame_selected = Signal(str)
     message = Signal(str, str)
-    """A transient notice: text, and the level ``info``, ``warning`` or ``error``."""
+    """A transient notice: text, and the level ``info``, ``warning`` or ``error``, or ``step`` for
+    what a step did or undid, which stays until the next."""
     failure = Signal(str, str)
     """An error with details: text, traceback."""
     place_requested = Signal(str)
@@ -104,9 +106,8 @@ class Session(QObject):
         """How uncertain the sizes of ellipses are, by frame id and ellipse, of those that were
         moved onto the skull since the program was started."""
         self.unsaved = UnsavedEllipses()
-        self.undo_stack = QUndoStack(self)
-        self._undo_index = 0
-        self.undo_stack.indexChanged.connect(self._history_moved)
+        self.undo_stack = History(self)
+        self.undo_stack.moved.connect(self._say_moved)
         self._held = contextlib.ExitStack()
         self._imports: list[Path] = []
         """The project of each import that waits or runs."""
@@ -131,6 +132,13 @@ class Session(QObject):
     def is_open(self, path: Path | None) -> bool:
         """Whether the project at ``path`` is open; a job continues when it no longer is."""
         return self.project is not None and self.project.path == path
+
+    def elsewhere(self, handle: JobHandle[Any]) -> str:
+        """`` in the project NAME`` where a job works on another project than the open one, else
+        nothing: what is said after its title."""
+        if handle.project is None or self.is_open(handle.project):
+            return ""
+        return f" in the project {handle.project.name}"
 
     def keep_spreads(self, result: ProposeResult) -> None:
         """Remember how uncertain the sizes of these proposals are."""
@@ -262,6 +270,9 @@ class Session(QObject):
             self.frame_selected.emit(self.frame_id)
         for note in notes:
             self.message.emit(note, "warning")
+        running = self.engine.running
+        if running is not None and running.job.stopped and (where := self.elsewhere(running)):
+            self.message.emit(f"{running.job.title} goes on{where}.", "info")
         if damage := project.damage:
             self.failure.emit(
                 f"{project.path.name} is damaged: {counted(len(damage), 'row')} could not be "
@@ -420,23 +431,15 @@ class Session(QObject):
 
     # -- the history ------------------------------------------------------------------------
 
-    def _history_moved(self, index: int) -> None:
-        """Say what was undone if it is on another page: all pages share one history."""
-        before, self._undo_index = self._undo_index, index
-        undone = index < before
-        moved_over = self.undo_stack.command(index if undone else index - 1)
-        if getattr(moved_over, "failed", False):
-            # It changed nothing, so it must not count as undone (or done again).
-            self._undo_index = before
-            if undone:
-                self.undo_stack.redo()
-            else:
-                self.undo_stack.undo()
-            return
-        command = moved_over if undone else None
-        places: tuple[str, ...] = getattr(command, "places", ())
-        if command is not None and places and self.place not in places:
-            self.message.emit(f"Undone in {places[0].capitalize()}: {command.text()}.", "info")
+    def _say_moved(self, step: QUndoCommand, undone: bool) -> None:
+        """Say what was undone or done again where nobody may see it: on another page, or out of
+        sight."""
+        places: tuple[str, ...] = getattr(step, "places", ())
+        elsewhere = bool(places) and self.place not in places
+        if elsewhere or getattr(step, "told", False):
+            where = f" in {places[0].capitalize()}" if elsewhere else ""
+            how = "Undone" if undone else "Done again"
+            self.message.emit(f"{how}{where}: {step.text()}.", "step")
 
     # -- jobs -------------------------------------------------------------------------------
 
@@ -447,7 +450,7 @@ class Session(QObject):
         ``known`` because the page shows them, and its failure."""
         handle = self.engine.submit(request, replace=replace)
         handle.warned.connect(lambda text: self._job_warned(text, known))
-        handle.failed.connect(self._job_failed)
+        handle.failed.connect(lambda event: self._job_failed(handle, event))
         handle.on_cancelled(lambda _result: self._job_cancelled(handle))
         return handle
 
@@ -455,14 +458,25 @@ class Session(QObject):
         if text not in known:
             self.message.emit(text, "warning")
 
-    def _job_cancelled(self, handle: JobHandle[Result]) -> None:
-        if handle.run is not None and self.is_open(handle.run.project):
-            # Where its process had to be ended, it could not record it.
-            self.open.runs.fail_crashed(cancelled=handle.run.id)
+    def _job_cancelled(self, handle: JobHandle[Any]) -> None:
+        if handle.run is not None:
+            self._end_runs(handle.run.project, cancelled=handle.run.id)
 
-    def _job_failed(self, event: Failed) -> None:
+    def _job_failed(self, handle: JobHandle[Any], event: Failed) -> None:
+        if handle.project is not None:
+            self._end_runs(handle.project)
         # A person can correct bad input, and a traceback would only be a distraction.
         self.failure.emit(event.message, "" if event.bad_input else event.traceback)
+
+    def _end_runs(self, path: Path, *, cancelled: int | None = None) -> None:
+        """Record the end of runs whose process was ended, or died, before it could. The project may
+        not be the open one any more."""
+        if self.is_open(path):
+            self.open.runs.fail_crashed(cancelled=cancelled)
+            return
+        # Where its folder is gone, there is nothing to record.
+        with contextlib.suppress(UserError), Project.open(path) as project:
+            project.runs.fail_crashed(cancelled=cancelled)
 
     # -- the window -------------------------------------------------------------------------
 

@@ -40,7 +40,7 @@ from fetalstudio.engine.jobs.experiment.request import (
     steps_in,
 )
 from fetalstudio.engine.jobs.synthesize.like_cohort import batch_sources
-from fetalstudio.engine.process.events import Checkpoint, Event, Progress
+from fetalstudio.engine.process.events import Checkpoint, Event, Progress, Warned
 from fetalstudio.engine.process.local import run_job
 from fetalstudio.project.project import Project
 from fetalstudio.project.store.records import SYNTHETIC_COHORT
@@ -365,6 +365,37 @@ def test_a_cancelled_experiment_keeps_what_is_done_and_goes_on(sample_project: P
         assert not {*each["more"]} & {*each["train"], *run.data["test"]}
     assert run.verdict["comparison"] == 1
     assert not sample_project.models.all()
+
+
+def test_what_changed_since_it_was_stopped_is_said(sample_project: Project) -> None:
+    accept_pairs(sample_project)
+    heard: list[Event] = []
+
+    def warnings() -> list[str]:
+        return [event.message for event in heard if isinstance(event, Warned)]
+
+    def after_the_first_measure() -> bool:
+        return any(isinstance(event, Checkpoint) for event in heard)
+
+    def start() -> None:
+        with pytest.raises(Stopped):
+            run_job(small(sample_project, seeds=1), heard.append, after_the_first_measure)
+        heard[:] = [event for event in heard if isinstance(event, Warned)]
+
+    start()
+    (stopped,) = sample_project.runs.all()
+    drawn = stopped.data["drawn"][0]["train"][0]
+    sample_project.annotations.add(drawn, Ellipse(300, 200, 120, 90, 3), author="t", state="final")
+    start()
+    (said,) = [text for text in warnings() if "begins again" in text]
+    assert said == (
+        f"The frames, the pairs or the segmenter have changed since {stopped.name} was stopped, "
+        "so the comparison begins again."
+    )
+    heard.clear()
+    start()  # nothing has changed since the second one, which goes on
+    assert not [text for text in warnings() if "begins again" in text]
+    assert len(sample_project.runs.all()) == 2
 
 
 def compare_and_die(request: ExperimentRequest) -> None:

@@ -546,3 +546,21 @@ def test_an_amendment_that_is_stopped_changes_nothing(
             project.amendments.undo(number, author="me", progress=stopped)
         assert project.frames.all() == after
     assert len(project.amendments.all()) == logged + 1, "only the redo was logged"
+
+
+def test_a_pair_that_was_kept_is_removed_and_restored(
+    project: Project, frames: list[Frame], picture: Picture, ellipse: Ellipse
+) -> None:
+    kept = [pair_from(project, frames[0], picture(i), ellipse, f"p{i}") for i in (10, 11)]
+    project.pairs.review(kept[0].id, "accepted", reviewer="me")
+    removal = project.amendments.remove_pair(kept[0].id, author="me")
+    assert removal.description == "removed the pair p10, which had been kept"
+    assert [pair.id for pair in project.pairs.all()] == [kept[1].id]
+    assert [f.name for f in project.frames.all(kind="synthetic")] == ["p11"]
+    with pytest.raises(UserError, match="holds no pair"):
+        project.amendments.remove_pair(kept[0].id, author="me")
+    project.amendments.undo(removal.id, author="me")
+    assert [(p.id, p.state) for p in project.pairs.all()] == [
+        (kept[0].id, "accepted"),
+        (kept[1].id, "pending"),
+    ]

@@ -35,7 +35,7 @@ class HandleFake(JobHandle[Any]):
     """A handle whose signals the test emits itself, for orders of events that are rare."""
 
     def __init__(self, client: EngineClient, request: Any) -> None:
-        super().__init__(client, 0, request.job)
+        super().__init__(client, 0, request.job, getattr(request, "project", None))
         self.cancel_calls = 0
 
     def cancel(self) -> None:

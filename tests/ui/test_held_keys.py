@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 from PySide6.QtCore import QCoreApplication, QEvent, Qt
-from PySide6.QtGui import QKeyEvent, QKeySequence, QShortcut
-from PySide6.QtWidgets import QMainWindow, QWidget
+from PySide6.QtGui import QGuiApplication, QKeyEvent, QKeySequence, QShortcut
+from PySide6.QtWidgets import QMainWindow, QMessageBox, QWidget
 from pytestqt.qtbot import QtBot
 
 from fetalstudio.ui.common.held_keys import HeldKeys
 
 PRESS, RELEASE = QEvent.Type.KeyPress, QEvent.Type.KeyRelease
-_SCAN = {Qt.Key.Key_A: 38, Qt.Key.Key_B: 56, Qt.Key.Key_H: 43}
+_SCAN = {Qt.Key.Key_A: 38, Qt.Key.Key_B: 56, Qt.Key.Key_H: 43, Qt.Key.Key_Return: 36}
 
 
 class Heard(QWidget):
@@ -47,8 +47,20 @@ class Keyboard:
         event = QKeyEvent(kind, key, none, _SCAN[key], 0, 0, key.name[-1].lower())
         event.setTimestamp(at)
         event.setAccepted(False)
-        QCoreApplication.sendEvent(self.window.windowHandle(), event)
+        focus = QGuiApplication.focusWindow()
+        assert focus is not None
+        QCoreApplication.sendEvent(focus, event)
         return event
+
+    def repeat(self, key: Qt.Key, at: int) -> None:
+        """A repetition that the system names as such."""
+        none = Qt.KeyboardModifier.NoModifier
+        for kind in (RELEASE, PRESS):
+            event = QKeyEvent(kind, key, none, _SCAN[key], 0, 0, "", True)
+            event.setTimestamp(at)
+            focus = QGuiApplication.focusWindow()
+            assert focus is not None
+            QCoreApplication.sendEvent(focus, event)
 
     def hold(self, key: Qt.Key) -> None:
         """For three repetitions, without the last release."""
@@ -64,11 +76,10 @@ def keyboard(qtbot: QtBot) -> Iterator[Keyboard]:
     window = QMainWindow()
     qtbot.addWidget(window)
     keyboard = Keyboard(window)
-    held = HeldKeys(window)
+    held = HeldKeys(window, x11=True)
     with qtbot.waitActive(window):
         window.show()
         window.activateWindow()
-    held.watch(window.windowHandle())
     keyboard.heard.setFocus()
     yield keyboard
     held.flush()
@@ -95,3 +106,78 @@ def test_what_looks_at_a_held_key_itself_sees_no_release(keyboard: Keyboard, qtb
     keyboard.send(RELEASE, Qt.Key.Key_H, 1790)
     qtbot.waitUntil(lambda: keyboard.heard.heard[-1] == ("release", False))
     assert len(keyboard.heard.heard) == 5
+
+
+class Questions:
+    """Asks one question after another, as an import does about each scanner layout."""
+
+    def __init__(self, keyboard: Keyboard, count: int) -> None:
+        self._keyboard, self._left, self.answers = keyboard, count, list[str]()
+
+    def ask(self) -> None:
+        if not self._left:
+            return
+        self._left -= 1
+        box = QMessageBox(self._keyboard.window)
+        box.setText("Is this right?")
+        box.addButton(QMessageBox.StandardButton.Yes)
+        box.addButton(QMessageBox.StandardButton.No)
+        box.setDefaultButton(QMessageBox.StandardButton.Yes)
+        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        box.finished.connect(lambda _: self.answers.append("answered"))
+        box.finished.connect(self.ask)
+        box.open()
+
+    def shown(self) -> bool:
+        focus = QGuiApplication.focusWindow()
+        return focus is not None and focus is not self._keyboard.window.windowHandle()
+
+
+@pytest.mark.parametrize("own_repetitions", [False, True])
+def test_a_held_enter_answers_one_question(
+    keyboard: Keyboard, qtbot: QtBot, own_repetitions: bool
+) -> None:
+    """As X11 tells of it, and as the other systems do, which name a repetition as such."""
+    enter, questions = Qt.Key.Key_Return, Questions(keyboard, 3)
+    questions.ask()
+    qtbot.waitUntil(questions.shown)
+    keyboard.send(PRESS, enter, 1000)
+    assert questions.answers == ["answered"]
+    for at in (1660, 1700, 1740):
+        qtbot.waitUntil(questions.shown)
+        if own_repetitions:
+            keyboard.repeat(enter, at)
+        else:
+            keyboard.send(RELEASE, enter, at)
+            keyboard.send(PRESS, enter, at)
+    assert questions.answers == ["answered"]
+    keyboard.send(RELEASE, enter, 1790)
+    qtbot.wait(30)
+    for at in (2000, 2200):  # struck again, each is answered
+        qtbot.waitUntil(questions.shown)
+        keyboard.send(PRESS, enter, at)
+    assert questions.answers == 3 * ["answered"]
+
+
+def test_what_a_repeated_key_opens_is_watched_too(keyboard: Keyboard, qtbot: QtBot) -> None:
+    """A repetition of B asks, and waits for the answer in a loop of events of its own."""
+    questions, enter = Questions(keyboard, 2), Qt.Key.Key_Return
+
+    def ask_and_hold_enter() -> None:
+        questions.ask()
+        qtbot.waitUntil(questions.shown)
+        keyboard.send(PRESS, enter, 5000)
+        qtbot.waitUntil(questions.shown)
+        keyboard.send(RELEASE, enter, 5600)
+        keyboard.send(PRESS, enter, 5600)
+
+    keyboard.send(PRESS, Qt.Key.Key_B, 1000)
+    repeated = keyboard.window.findChildren(QShortcut)[1].activated
+    repeated.connect(ask_and_hold_enter, Qt.ConnectionType.SingleShotConnection)
+    keyboard.send(RELEASE, Qt.Key.Key_B, 1660)
+    keyboard.send(PRESS, Qt.Key.Key_B, 1660)
+    assert keyboard.done == ["B", "B"] and questions.answers == ["answered"]
+    keyboard.send(RELEASE, enter, 5700)
+    keyboard.send(PRESS, enter, 5900)
+    qtbot.wait(30)
+    assert questions.answers == 2 * ["answered"]

@@ -14,7 +14,9 @@ from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.statistics import FEW_SUBJECTS
 from fetalstudio.engine.jobs.import_frames.request import ImportRequest
 from fetalstudio.engine.jobs.train.data import select_training_data
+from fetalstudio.engine.jobs.train.request import TrainRequest
 from fetalstudio.engine.models.seen import seen_by_named
+from fetalstudio.engine.process.events import Failed, RunKey
 from fetalstudio.formats.privacy.subjects import subject_of
 from fetalstudio.project.importing.choices import Choices
 from fetalstudio.project.project import Project
@@ -25,6 +27,7 @@ from fetalstudio.ui.session import Session
 from fetalstudio.ui.settings import RECENT, Settings
 from fetalstudio.ui.window.main_window import MainWindow
 from tests.engine.jobs_for_tests import ask
+from tests.ui.loop import use_fakes
 
 DRAWN = Ellipse(300, 200, 120, 90, 30)
 MOVED = Ellipse(310, 200, 120, 90, 30)
@@ -377,3 +380,26 @@ def test_recent_projects_are_few_and_unique(settings: Settings, tmp_path: Path) 
     settings.forget_project(tmp_path / "5")
     assert settings.last_project is None
     assert tmp_path / "5" not in settings.recent_projects
+
+
+@pytest.mark.parametrize("end", ["cancelled", "failed"])
+def test_how_a_run_ended_is_recorded_in_a_project_that_is_no_longer_open(
+    open_session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    session = open_session
+    home = session.open.path
+    fakes = use_fakes(monkeypatch, session)
+    session.submit(TrainRequest(home))
+    ((_, handle),) = fakes
+    run = session.open.runs.start("run", {"job": "train"}, {})
+    handle.run = RunKey(home, run.id)
+    session.open.runs.close()  # as when its process ended
+    session.new_project(tmp_path / "other")
+    if end == "cancelled":
+        handle.cancelled.emit(None)
+    else:
+        handle.failed.emit(Failed("The engine stopped unexpectedly.", ""))
+    with Project.open(home) as project:
+        assert project.runs.get(run.id).state == end
+    handle.run = RunKey(tmp_path / "nowhere", 1)
+    handle.cancelled.emit(None)  # nothing is left to record

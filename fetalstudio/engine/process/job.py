@@ -49,6 +49,9 @@ class Job(Generic[RequestT, ResultT]):
     """``module:function``."""
     kept: str = ""
     """What is kept if the job stops while it completes what it has, in sentences."""
+    stopped: str = "What it has saved is kept."
+    """What is kept if the job is stopped earlier, and how it goes on, in sentences. Empty where it
+    stores nothing: it is stopped without a word."""
 
     def load(self) -> Callable[[RequestT, Report, CancelCheck], ResultT]:
         """Import the job's function. Raises ImportError or AttributeError where there is none.

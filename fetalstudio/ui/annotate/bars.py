@@ -20,16 +20,17 @@ from fetalstudio.ui import theme
 from fetalstudio.ui.canvas import CanvasActions, FrameCanvas, GreyWindow
 from fetalstudio.ui.common.elided_label import ElidedLabel
 
-_NAME_WIDTH = 130
-"""Room for the name of a frame, in px; the margins and spaces of the bar take 40 of them."""
+_NAME_WIDTH = 190
+"""Room for the name of a frame and its place, in px; the margins and spaces of the bar take 40 of
+them."""
 
 
 class FrameBar(QWidget):
     """The bar above the frame: two arrows, its name and position, and groups of buttons.
 
     The button of an action with an icon shows both the icon and the text. Where there is no room
-    for the name, it takes that of the ``spared`` buttons, one set after another: of actions that
-    are in the groups and have keys.
+    for the name and the place, they take that of the ``spared`` buttons, one set after another: of
+    actions that are in the groups and have keys.
     """
 
     def __init__(
@@ -69,9 +70,11 @@ class FrameBar(QWidget):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        widths = {
-            b: b.sizeHint().width() + theme.SPACE // 2 for b in self.findChildren(QToolButton)
-        }
+        widths: dict[QToolButton, int] = {}
+        for button in self.findChildren(QToolButton):
+            # A shorter text, such as Stop, does not move the buttons beside it.
+            button.setMinimumWidth(max(button.minimumWidth(), button.sizeHint().width()))
+            widths[button] = button.minimumWidth() + theme.SPACE // 2
         needed = sum(widths.values()) + _NAME_WIDTH
         for spared in self._spared:
             fits = needed <= self.width()

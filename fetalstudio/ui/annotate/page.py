@@ -144,7 +144,11 @@ class AnnotatePage(QWidget):
             ),
             (self.propose_action, self.snap_action),
             (self.undo_action, self.redo_action),
-            spared=((self.canvas_actions.place,), (self.undo_action, self.redo_action)),
+            spared=(
+                (self.canvas_actions.place,),
+                (self.undo_action, self.redo_action),
+                (self.canvas_actions.remove,),
+            ),
         )
         column.addWidget(self.bar)
         column.addWidget(self.canvas, 1)
@@ -367,8 +371,12 @@ class AnnotatePage(QWidget):
         todo = f"{left} to do" if left else "all final"
         self.bar.name.setText(self._frame.name)
         order = ", least certain first" if self.session.least_certain_first else ""
+        place = f"{index + 1} of {count}"
         self.bar.position.setText(
-            f"{self._frame.cohort}, frame {index + 1} of {count}, {todo}{order}"
+            f"{self._frame.cohort}, frame {place}, {todo}{order}",
+            f"frame {place}, {todo}",
+            f"{place}, {todo}",
+            place,
         )
         self.previous_action.setEnabled(index > 0)
         self.next_action.setEnabled(index + 1 < count)
@@ -419,6 +427,8 @@ class AnnotatePage(QWidget):
     def _show_proposing(self) -> None:
         asked = self._frame is not None and self.proposing.asks_for(self._frame.id)
         self.propose_action.setText("Stop proposing" if asked else "Propose")
+        # On the button, where the whole text would move the others.
+        self.propose_action.setIconText("Stop" if asked else "Propose")
 
     def _proposed(self, frame_id: str, ellipse: Ellipse) -> None:
         """Show the proposal beside the ellipse that a person has drawn."""

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from fetalstudio.ui.job_runner import Work
 
 
+_WAITING = "Waiting for the running job to end"
+_WAITING_IN_SHORT = ("Waiting for the other job", "Waiting")
 _STOP_NOW = "Stop now"
 """On the button while a job completes what it has."""
 
@@ -54,10 +56,10 @@ class JobBar(QWidget):
         """The job that is followed, or None."""
         return self._handle
 
-    def follow(self, handle: Work, *, queued: str = "Waiting for the running job to end") -> None:
+    def follow(self, handle: Work, *, queued: str = _WAITING) -> None:
         """Show ``handle`` until it ends, in place of the job shown before."""
         self._handle = handle
-        self._text.setText(queued)
+        self._text.setText(queued, *(_WAITING_IN_SHORT if queued == _WAITING else ()))
         self._bar.setRange(0, 0)
         self._offer(self._cancel_text)
         self.show()
@@ -68,6 +70,10 @@ class JobBar(QWidget):
     def text(self) -> str:
         """The line above the bar."""
         return self._text.text()
+
+    def shown(self) -> str:
+        """What of the line there is room for."""
+        return self._text.shown()
 
     def kept(self) -> str:
         """What is said to be kept if the job stops now; empty where nothing is said."""
@@ -95,8 +101,9 @@ class JobBar(QWidget):
         parts = [f"{progress.done} of {progress.total}"]
         if progress.eta_s is not None and progress.done < progress.total:
             parts.append(f"{format_duration(progress.eta_s)} left")
-        # The note comes last, where a narrow panel cuts the text short.
-        self._text.setText(" · ".join(part for part in (*parts, progress.note) if part))
+        # The note comes last, and a narrow panel leaves it out.
+        figures = " · ".join(parts)
+        self._text.setText(f"{figures} · {progress.note}" if progress.note else figures, figures)
 
     def _cancel(self) -> None:
         if self._handle is not None:

@@ -100,7 +100,8 @@ def _of_cohort(
     words = f"{_WORDS[key]} real frames; 95 % of those are within the limit"
     if limit is None:
         return Reading(name, text, "", words, "", "unknown")
-    usual = abs(value) <= limit
+    # As for the filter, what reads as the limit is within it.
+    usual = abs(value) <= limit or limit_form(abs(value)) == limit_form(limit)
     note = "" if usual else "unusual for the cohort"
     sign = "±" if key == "speckle_difference" else "≤"
     shown = f"{sign} {limit_form(limit)}"

@@ -27,7 +27,7 @@ from fetalstudio.project.importing.choices import Choices
 from fetalstudio.ui import icons, theme
 from fetalstudio.ui.common.elided_label import ElidedLabel
 from fetalstudio.ui.library.import_pictures import colours_of
-from fetalstudio.ui.library.import_rows import Row, picture_key
+from fetalstudio.ui.library.import_rows import Row, below_source, picture_key
 from fetalstudio.ui.library.import_table import ImportModel, draw_fitted
 from fetalstudio.ui.library.thumbnails import Thumbnails
 
@@ -180,7 +180,7 @@ class ImportDetails(QWidget):
             given = row.answers(choices).get(doubt.question)
             self._parts.addWidget(self._doubt_panel(row, doubt, given, source))
         for note in row.notes:
-            self._parts.addWidget(_note(_short(note, source)))
+            self._parts.addWidget(_note(below_source(note, source)))
         self._parts.addStretch()
 
     def answer(self, number: int, *, alike: bool) -> None:
@@ -204,7 +204,7 @@ class ImportDetails(QWidget):
         layout.setSpacing(theme.SPACE - 2)
         title = theme.style(QLabel(doubt.question.text), "heading")
         layout.addWidget(title)
-        said = _short(doubt.message, source)
+        said = below_source(doubt.message, source)
         if given is not None and given not in {answer.value for answer in doubt.answers}:
             said += f" Taken: {given.replace(',', ', ')}."
         message = theme.style(QLabel(said), "dim")
@@ -336,8 +336,3 @@ def _note(text: str) -> QLabel:
     label.setWordWrap(True)
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     return label
-
-
-def _short(message: str, source: str) -> str:
-    """A message with paths as they are below the source."""
-    return message.replace(f"{source}/", "").replace(f"{source}\\", "")

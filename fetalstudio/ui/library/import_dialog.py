@@ -49,7 +49,7 @@ from fetalstudio.ui.library.import_worker import ImportWorker
 from fetalstudio.ui.library.redaction_dialog import RedactionDialog
 from fetalstudio.ui.settings import Settings
 
-_FIRST_SIZE = (1180, 760)
+_FIRST_SIZE = (1320, 800)
 _SAFE = (
     "Nothing in doubt is guessed: without an answer, a frame comes without an ellipse or with a "
     "proposal, and a picture that may be no frame is left out."

@@ -112,3 +112,8 @@ def picture_key(row: Row) -> str:
 def _below(path: Path, root: Path) -> str:
     inside = path.relative_to(root) if path.is_relative_to(root) else path
     return inside.as_posix().encode("utf-8", "replace").decode()
+
+
+def below_source(message: str, source: Path | str) -> str:
+    """A message with paths as they are below the folder that is imported."""
+    return message.replace(f"{source}/", "").replace(f"{source}\\", "")

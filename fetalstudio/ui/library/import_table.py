@@ -51,6 +51,8 @@ _COLUMNS = ("File", "Taken for", "Subject", "Ellipse", "mm per px", "In doubt")
 _WIDTHS = ((220, 360), (84, 84), (76, 168), (76, 76), (90, 140))
 """Least and most of each column but the last, which takes the rest, in px."""
 _CELL_MARGIN = 24
+_DECIDING = (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Delete)
+"""The keys that change what is imported, besides the digits."""
 
 Index = QModelIndex | QPersistentModelIndex
 
@@ -281,6 +283,8 @@ class ImportTable(QTableView):
     def keyPressEvent(self, event: QKeyEvent) -> None:
         digit = key_of(event) - int(Qt.Key.Key_0)
         control = bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
+        if event.isAutoRepeat() and (1 <= digit <= 9 or event.key() in _DECIDING):
+            return  # a key that is held down decides once
         if 1 <= digit <= 9:
             self.digit.emit(digit, control)
         elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):

@@ -135,7 +135,7 @@ class ImportWorker(QThread):
         planner: Planner | None = None
         while (choices := self._next()) is not None:
             try:
-                steps = Steps(None, self._report, self._must_stop, "Looking at files")
+                steps = Steps(None, self._report, self._must_stop, "looking at files")
                 if planner is None:
                     source = self._prepare()
                     planner = Planner(

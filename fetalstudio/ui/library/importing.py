@@ -27,6 +27,7 @@ from fetalstudio.project.importing.plan import ImportPlan
 from fetalstudio.ui.commands import ImportFrames
 from fetalstudio.ui.common.text_dialog import TextDialog
 from fetalstudio.ui.library.import_dialog import ImportDialog
+from fetalstudio.ui.library.import_rows import below_source
 from fetalstudio.ui.library.import_worker import ImportWorker
 from fetalstudio.ui.library.redaction_dialog import RedactionDialog
 from fetalstudio.ui.session import Session
@@ -211,7 +212,7 @@ class ImportFlow(QObject):
             command = ImportFrames(self.session, _step(result), result.amendment, result.frames)
             self.session.undo_stack.push(command)
         level = "warning" if result.problems else "info"
-        self.session.message.emit(import_summary(result), level)
+        self.session.message.emit(import_summary(result, plan.source), level)
         known = set(plan.problems)
         if new := [problem for problem in result.problems if problem not in known]:
             heading = "These files have problems that were not seen before the import."
@@ -336,8 +337,8 @@ def _step(result: ImportReport) -> str:
     return f"import {' and '.join(new) or 'what frames lacked'}"
 
 
-def import_summary(result: ImportReport) -> str:
-    """A sentence on what was imported and what was not."""
+def import_summary(result: ImportReport, source: Path) -> str:
+    """A sentence on what was imported from this folder and what was not."""
     text = f"{counted(result.frames, 'frame')} imported into {result.cohort}"
     text += f", {result.annotated} with an ellipse" if result.annotated else ""
     text += f"; {counted(result.pairs, 'pair')} to review" if result.pairs else ""
@@ -345,4 +346,5 @@ def import_summary(result: ImportReport) -> str:
     if not result.problems:
         return text + "."
     such_as = ", such as" if len(result.problems) > 1 else ""
-    return f"{text}. {counted(len(result.problems), 'note')}{such_as}: {result.problems[0]}"
+    said = below_source(result.problems[0], source)
+    return f"{text}. {counted(len(result.problems), 'note')}{such_as}: {said}"

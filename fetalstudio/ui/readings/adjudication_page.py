@@ -309,7 +309,10 @@ class AdjudicationPage(QWidget):
         row, count = self.list.currentRow(), self.list.count()
         left = count - len(self._decided & self._by_frame.keys())
         self.name.setText(frame.name)
-        self.position.setText(f"{frame.cohort}, {row + 1} of {count}, {left} to decide")
+        place = f"{row + 1} of {count}"
+        self.position.setText(
+            f"{frame.cohort}, {place}, {left} to decide", f"{place}, {left} to decide", place
+        )
         self.previous_action.setEnabled(row > 0)
         self.next_action.setEnabled(row + 1 < count)
 

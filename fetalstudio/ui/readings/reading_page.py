@@ -200,7 +200,8 @@ class ReadingPage(QWidget):
         self.position.setText(f"Reading {min(done + 1, total)} of {total}")
         self.progress.setRange(0, max(total, 1))
         self.progress.setValue(done)
-        self.observer.setText(f"by {self.reading.observer}, without seeing")
+        by = f"by {self.reading.observer}"
+        self.observer.setText(f"{by}, without seeing", by)
 
     def _finish(self) -> None:
         assert self.reading is not None  # there is a session of which nothing is left

@@ -278,9 +278,13 @@ class ReviewPage(QWidget):
         self.correction.show_pair(pair, self._verdict(pair))
         self.canvas.set_ghost(self.correction.dashed)
         self.details.setText(_details(pair))
-        place = self.list.currentIndex().row() + 1
+        row, count = self.list.currentIndex().row() + 1, self.list.pairs.rowCount()
+        place = f"{row} of {count}"
         self.caption.setText(
-            f"{place} of {self.list.pairs.rowCount()}, {pair.state}: {pair.frame.name}"
+            f"{place}, {pair.state}: {pair.frame.name}",
+            f"{place}, {pair.state}",
+            place,
+            f"{row}/{count}",
         )
 
     def _show_picture(self, pair: Pair) -> None:
@@ -386,7 +390,7 @@ class ReviewPage(QWidget):
         # The clicked button is now disabled; without a focus no key would work.
         self.list.setFocus()
         self.session.message.emit(
-            f"{state.capitalize()} {counted(len(chosen), 'pair')}. Press U to undo.", "info"
+            f"{state.capitalize()} {counted(len(chosen), 'pair')}. Press U to undo.", "step"
         )
 
 

@@ -23,13 +23,13 @@ from fetalstudio.engine.process.events import Preview, Progress
 from fetalstudio.formats.tables.ellipse_table import read_ellipses
 from fetalstudio.project.store.records import Batch
 from fetalstudio.ui import theme
-from fetalstudio.ui.commands import DismissBatch
 from fetalstudio.ui.common.allowing import allow
 from fetalstudio.ui.common.cohort_box import annotated_cohorts, chosen_cohort, fill_cohorts
 from fetalstudio.ui.common.filmstrip import Filmstrip
 from fetalstudio.ui.common.form import Section, combo, keyed, note, side_by_side, whole_number
 from fetalstudio.ui.common.job_bar import JobBar
 from fetalstudio.ui.session import Session
+from fetalstudio.ui.synthesise.commands import DismissBatch
 from fetalstudio.ui.synthesise.head_plots import SizeHistogram
 from fetalstudio.ui.synthesise.heads import HeadPreview, RememberedConstraints, in_words
 from fetalstudio.ui.synthesise.heads_dialog import HeadsDialog

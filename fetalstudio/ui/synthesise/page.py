@@ -25,7 +25,6 @@ from fetalstudio.engine.jobs.sample.request import SampleRequest, SampleResult
 from fetalstudio.engine.process.events import Preview
 from fetalstudio.project.store.records import Frame
 from fetalstudio.ui import theme
-from fetalstudio.ui.commands import MoveHead
 from fetalstudio.ui.common.allowing import allow
 from fetalstudio.ui.common.empty import EmptyState
 from fetalstudio.ui.common.filmstrip import Filmstrip
@@ -42,6 +41,7 @@ from fetalstudio.ui.common.quality import QualityPanel
 from fetalstudio.ui.job_runner import JobHandle
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.synthesise.batch import BatchPanel
+from fetalstudio.ui.synthesise.commands import KeepPair, MoveHead
 from fetalstudio.ui.synthesise.frame_choices import FrameChoices
 from fetalstudio.ui.synthesise.pair_convention import PairConventions
 from fetalstudio.ui.synthesise.pair_view import PairView
@@ -433,18 +433,21 @@ class SynthesisePage(QWidget):
         sample, stale = self._sample, self.stale
         self.controls.warn(has_ellipse=self._frame is None or self._own_ellipse() is not None)
         if sample is None and self.sampler.busy:
-            self.view.say("Making the ultrasound of the ellipse.")
+            self.view.say("Making the ultrasound of the ellipse.", "Making the ultrasound.")
         elif sample is None:
             name = self._frame.name if self._frame is not None else ""
-            self.view.say(f"{name}: real frame. Press G to make the ultrasound of the ellipse.")
+            press = "Press G to make the ultrasound"
+            self.view.say(f"{name}: real frame. {press} of the ellipse.", f"{press}.")
         elif stale and not self.sampler.busy:
-            self.view.say(sample.outdated_caption(self._ellipse), "warning")
+            self.view.say(*sample.outdated_captions(self._ellipse), role="warning")
         elif stale or sample.draft:
-            self.view.say("Draft. The full image follows when the ellipse rests.")
+            follows = "Draft. The full image follows"
+            self.view.say(f"{follows} when the ellipse rests.", f"{follows}.")
         elif not self._drawing_known():
-            self.view.say(sample.unknown_caption(measuring=self.conventions.measuring), "warning")
+            measuring = self.conventions.measuring
+            self.view.say(*sample.unknown_captions(measuring=measuring), role="warning")
         else:
-            self.view.say(sample.caption())
+            self.view.say(*sample.captions())
         allow(self.keep_button, self._why_not_kept())
 
     def _why_not_kept(self) -> str:
@@ -461,12 +464,16 @@ class SynthesisePage(QWidget):
         """Store the image with its ellipse as a pair for review."""
         if self._frame is None or self._sample is None or not self._drawing_known():
             return
-        try:
-            pair = self._sample.keep(self.session.open, self._frame)
-        except UserError as error:
-            self.session.report(error)
+        if self._sample.kept_in(self.session.open):
+            self._tell_kept(self._sample, kept=True)
+            self.session.message.emit("This image is kept as a pair already.", "info")
             return
-        self._sample = replace(self._sample, kept=True)
-        self._update()
-        self.session.pairs_changed.emit()
-        self.session.message.emit(f"Kept as pair {pair.id}, ready for review.", "info")
+        self.session.undo_stack.push(
+            KeepPair(self.session, self._sample, self._frame, self._tell_kept)
+        )
+
+    def _tell_kept(self, sample: Sample, kept: bool) -> None:
+        """Let the button say whether an image is kept, if it is still the one on the canvas."""
+        if self._sample is not None and self._sample.result is sample.result:
+            self._sample = replace(self._sample, kept=kept)
+            self._update()

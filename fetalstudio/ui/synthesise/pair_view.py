@@ -23,6 +23,9 @@ from fetalstudio.ui.common.allowing import allow
 from fetalstudio.ui.common.elided_label import ElidedLabel
 from fetalstudio.ui.common.key_places import key_of
 
+_SPLIT_WIDTH = 112
+"""px; the caption beside the slider needs the room."""
+
 
 class PairView(QWidget):
     """A ``FrameCanvas`` below a bar with a caption, a split and a button for the real frame (C).
@@ -47,7 +50,7 @@ class PairView(QWidget):
         self.caption = ElidedLabel()
         self.split = QSlider(Qt.Orientation.Horizontal)
         self.split.setRange(0, 100)
-        self.split.setFixedWidth(160)
+        self.split.setFixedWidth(_SPLIT_WIDTH)
         self.split.setToolTip("Real frame on the left, synthetic frame on the right")
         self.split.setAccessibleName("Split")
         self.split.valueChanged.connect(self._draw)
@@ -85,9 +88,9 @@ class PairView(QWidget):
         self._synthetic = image
         self._draw()
 
-    def say(self, text: str, role: str = "dim") -> None:
-        """Set the caption and its role in the style sheet."""
-        self.caption.setText(text)
+    def say(self, text: str, *shorter: str, role: str = "dim") -> None:
+        """Set the caption, what it is in a narrow window, and its role in the style sheet."""
+        self.caption.setText(text, *shorter)
         theme.style(self.caption, role)
 
     def peek(self, on: bool) -> None:

@@ -10,6 +10,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.engine.jobs.sample.request import DRAFT_STEPS, SampleRequest, SampleResult
 from fetalstudio.engine.process.events import Preview
 from fetalstudio.project.project import Project
+from fetalstudio.project.store.pixels import picture_id
 from fetalstudio.project.store.records import SYNTHETIC_COHORT, Frame, Pair
 from fetalstudio.ui.job_runner import JobHandle
 from fetalstudio.ui.session import Session
@@ -33,35 +34,51 @@ class Sample:
         # Arrays cannot be compared here, and the reference follows from the frame.
         return replace(self.request, reference=None) == replace(request, reference=None)
 
-    def caption(self) -> str:
-        """The synthesizer and the time it took."""
+    def captions(self) -> tuple[str, ...]:
+        """The synthesizer, the time it took and what else is to be known; then shorter ones."""
         maker = self.result.provenance.get("synthesizer", "")
         guessed = self.result.provenance.get("scale") == "guessed"
         scale = " Not calibrated: the scale is a guess." if guessed else ""
         follows = "convention" in self.result.provenance
         words = self.request.convention.words.capitalize()
         drawn = f" {words}, as in {self.request.cohort}." if follows else ""
-        return f"Synthetic, made by {maker} in {self.result.seconds:.1f} s.{drawn}{scale}"
+        made = f"Synthetic, made by {maker} in {self.result.seconds:.1f} s."
+        return f"{made}{drawn}{scale}", f"{made}{scale}", made
 
-    def unknown_caption(self, *, measuring: bool) -> str:
-        """Why it cannot be kept while it is not known how its cohort is drawn."""
+    def unknown_captions(self, *, measuring: bool) -> tuple[str, str]:
+        """Why it cannot be kept while it is not known how its cohort is drawn; and in short."""
         cohort = self.request.cohort
         if measuring:
-            return f"Measuring how {cohort} is drawn. The image can be kept after that."
-        return f"How {cohort} is drawn is not known. Press G to measure it, then keep the image."
+            short = f"Measuring how {cohort} is drawn."
+            return f"{short} The image can be kept after that.", short
+        return (
+            f"How {cohort} is drawn is not known. Press G to measure it, then keep the image.",
+            f"Press G to measure how {cohort} is drawn.",
+        )
 
-    def outdated_caption(self, ellipse: Ellipse | None) -> str:
-        """What differs from the current request, whose ellipse is ``ellipse``."""
+    def outdated_captions(self, ellipse: Ellipse | None) -> tuple[str, str]:
+        """What differs from the current request, whose ellipse is ``ellipse``; and in short."""
         moved = self.request.ellipse != ellipse
         how = "an earlier ellipse" if moved else "other settings"
-        return f"This image was made with {how}. Press G to make a new one."
+        return (
+            f"This image was made with {how}. Press G to make a new one.",
+            "Out of date. Press G to make a new one.",
+        )
+
+    def name_in(self, frame: Frame) -> str:
+        """The name of its pair, made from ``frame``."""
+        return f"{frame.name}_seed{self.request.seed}"
+
+    def kept_in(self, project: Project) -> bool:
+        """Whether the project has this picture already, such as after the same seed again."""
+        return project.frames.find(picture_id(self.result.image)) is not None
 
     def keep(self, project: Project, frame: Frame) -> Pair:
         """Store it as a pair for review, made from ``frame``. Raises :class:`UserError`."""
         own = frame.calibration if self.result.to_scale else None
         return project.pairs.add(
             self.result.image,
-            name=f"{frame.name}_seed{self.request.seed}",
+            name=self.name_in(frame),
             ellipse=self.request.ellipse,
             label=self.result.ellipse,
             cohort=SYNTHETIC_COHORT,

@@ -37,7 +37,9 @@ _NOTHING = (
     "here."
 )
 _SOON = "Its Dice, its errors in mm and its worst frames are shown here when it has ended."
-_TABLE_HEIGHT = 220
+_NUMBERS = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+_TABLE_HEIGHT = 260
+"""px: room for all, two cohorts and three trimesters."""
 
 
 class EvaluationView(QWidget):
@@ -67,7 +69,7 @@ class EvaluationView(QWidget):
         self._worst_title = _worst_title()
         whole = QWidget()
         layout = QVBoxLayout(whole)
-        layout.setContentsMargins(theme.SPACE, 2 * theme.SPACE, theme.SPACE, theme.SPACE)
+        layout.setContentsMargins(2 * theme.SPACE, 2 * theme.SPACE, theme.SPACE, theme.SPACE)
         layout.setSpacing(theme.SPACE)
         layout.addLayout(head)
         for widget in (self.about, self.table):
@@ -172,7 +174,7 @@ class EvaluationView(QWidget):
         item = QTableWidgetItem(f"{value}\n{interval}" if interval else value)
         item.setFlags(Qt.ItemFlag.ItemIsEnabled)
         if column:
-            item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+            item.setTextAlignment(_NUMBERS)
         self.table.setItem(row, column, item)
 
 
@@ -209,6 +211,7 @@ def _table() -> QTableWidget:
     table.setAlternatingRowColors(True)  # a row has two lines
     table.setAccessibleName("Figures")
     table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+    table.horizontalHeader().setDefaultAlignment(_NUMBERS)
     table.setHorizontalScrollMode(QTableWidget.ScrollMode.ScrollPerPixel)
     table.setFocusPolicy(Qt.FocusPolicy.NoFocus)
     return table

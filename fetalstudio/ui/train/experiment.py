@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHeaderView, QLabel, QPushButton, QTableWidget, QTableWidgetItem
@@ -13,9 +14,13 @@ from fetalstudio.engine.jobs.experiment.request import (
     ExperimentRequest,
     ExperimentResult,
     name_of,
+    request_of,
     result_of,
+    trainings_of,
 )
+from fetalstudio.engine.resumable import can_resume
 from fetalstudio.project.project import Project
+from fetalstudio.project.store.records import Run
 from fetalstudio.ui.common.allowing import allow
 from fetalstudio.ui.common.form import Section, note, whole_number
 from fetalstudio.ui.common.job_bar import JobBar
@@ -33,7 +38,8 @@ _RUNNING = "An experiment is running."
 class ExperimentPanel(Section):
     """Submits the job ``experiment`` with the settings of the training ``form``.
 
-    Shows the newest experiment of the project that has a result.
+    Shows the newest experiment of the project that has a result, and offers to resume the newest
+    if it was stopped.
     """
 
     def __init__(self, session: Session, form: TrainingForm) -> None:
@@ -43,6 +49,13 @@ class ExperimentPanel(Section):
         self.button = QPushButton("Find out")
         self.button.setToolTip("Train with and without the accepted pairs, and compare the results")
         self.button.clicked.connect(self.start)
+        self.unfinished = note()
+        self.resume_button = QPushButton("Resume")
+        self.resume_button.setToolTip("Go on with the trainings that are missing")
+        self.resume_button.clicked.connect(self.resume)
+        self._stopped: Run | None = None
+        self._project: Path | None = None
+        """The project of the running experiment, which continues when another is opened."""
         self.job_bar = JobBar("Stop, keep results")
         self.sentence = QLabel()
         self.sentence.setWordWrap(True)
@@ -54,33 +67,60 @@ class ExperimentPanel(Section):
             self.seeds_box,
             "Each repeat samples frames and pairs again, if not all are used; an answer needs five",
         )
-        for widget in (self.button, self.job_bar, self.sentence, self.evidence, self.table):
+        for widget in (
+            *(self.button, self.job_bar, self.unfinished, self.resume_button),
+            *(self.sentence, self.evidence, self.table),
+        ):
             self.add(widget)
         session.project_changed.connect(self.refresh)
         self.refresh()
 
     def start(self) -> None:
-        """Start the experiment, or resume one that was stopped."""
+        """Start the experiment, or resume one of the same settings that was stopped."""
         if self.job_bar.handle is not None or self._session.project is None:
             return
         pairs = self._form.synthetic
-        request = ExperimentRequest(
-            self._session.open.path,
-            real=self._form.real,
-            synthetic=None if pairs == RECOMMENDED else pairs,
-            seeds=self.seeds_box.value(),
-            settings=self._form.chosen(),
+        self._submit(
+            ExperimentRequest(
+                self._session.open.path,
+                real=self._form.real,
+                synthetic=None if pairs == RECOMMENDED else pairs,
+                seeds=self.seeds_box.value(),
+                settings=self._form.chosen(),
+            )
         )
+
+    def resume(self) -> None:
+        """Go on with the newest experiment, with its own settings, if it was stopped."""
+        if self.job_bar.handle is None and self._stopped is not None:
+            self._submit(request_of(self._stopped, self._session.open))
+
+    def _submit(self, request: ExperimentRequest) -> None:
+        self._project = request.project
         handle = self._session.submit(request)
-        allow(self.button, _RUNNING)
         self.job_bar.follow(handle)
+        self.refresh()
+        handle.on_finished(lambda result: self._answered(request.project, result))
         handle.ended.connect(self.refresh)
 
+    def _answered(self, path: Path, result: ExperimentResult) -> None:
+        if not self._session.is_open(path):
+            self._session.message.emit(f"{path.name}: {result.sentence}", "info")
+        elif not self.isVisible():
+            self._session.message.emit(result.sentence, "info")
+
     def refresh(self) -> None:
-        """Show the newest result."""
+        """Show the newest result, and whether an experiment was stopped."""
         project = self._session.project
+        running = self.job_bar.handle is not None
         closed = "" if project is not None else "No project is open."
-        allow(self.button, closed if self.job_bar.handle is None else _RUNNING)
+        allow(self.button, _RUNNING if running else closed)
+        self._stopped = None if project is None or running else _unfinished(project)
+        self.unfinished.setText("" if self._stopped is None else _stopped_text(self._stopped))
+        if running and self._project is not None and not self._session.is_open(self._project):
+            self.unfinished.setText(f"It continues in the project {self._project.name}.")
+        self.unfinished.setVisible(bool(self.unfinished.text()))
+        self.resume_button.setVisible(self._stopped is not None)
         self._show(None if project is None else _newest(project))
 
     def _show(self, result: ExperimentResult | None) -> None:
@@ -114,9 +154,25 @@ class ExperimentPanel(Section):
         self.table.setFixedHeight(height)
 
 
+def _experiments(project: Project) -> list[Run]:
+    """The newest first."""
+    return [run for run in project.runs.all() if run.job == ExperimentRequest.job.name]
+
+
 def _newest(project: Project) -> ExperimentResult | None:
-    found = (result_of(run) for run in project.runs.all() if run.job == ExperimentRequest.job.name)
+    found = map(result_of, _experiments(project))
     return next((result for result in found if result is not None), None)
+
+
+def _unfinished(project: Project) -> Run | None:
+    """The newest experiment, if it was stopped: a later one takes the place of those before."""
+    newest = next(iter(_experiments(project)), None)
+    return newest if newest is not None and can_resume(project, newest) else None
+
+
+def _stopped_text(run: Run) -> str:
+    ended, wanted = trainings_of(run)
+    return f"{run.name} was stopped. {ended} of its {wanted} trainings have ended and are kept."
 
 
 def _table() -> QTableWidget:

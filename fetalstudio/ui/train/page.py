@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import Qt, QTimer
+from PySide6.QtCore import QPoint, Qt, QTimer
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
@@ -83,7 +83,8 @@ class TrainPage(QWidget):
         row.setSpacing(0)
         stage = QWidget()
         stage.setLayout(self._stage())
-        plan = with_foot(side_panel(316, self.data, self.form), self._start_section())
+        self._foot = self._start_section()
+        plan = with_foot(side_panel(316, self.data, self.form), self._foot)
         self._training = (plan, stage)
         row.addWidget(plan)
         row.addWidget(stage, 1)
@@ -172,6 +173,7 @@ class TrainPage(QWidget):
         tabs.addTab(side_panel(width, self.experiment), "Experiment")
         tabs.currentChanged.connect(self._show_tab)
         keyed(self, self.experiment.button, "H").clicked.connect(lambda: tabs.setCurrentIndex(2))
+        keyed(self, self.experiment.resume_button, "Shift+H")
         keyed(self, self.evaluation.button, "V").clicked.connect(lambda: tabs.setCurrentIndex(1))
         return tabs
 
@@ -180,6 +182,12 @@ class TrainPage(QWidget):
         for widget in self._training:
             widget.setVisible(index != 1)
         self.evaluation.view.setVisible(index == 1)
+
+    def foot_height(self) -> int:
+        """The px that the button to start and its estimate take at the bottom; 0 without them."""
+        if not self._foot.isVisible():
+            return 0
+        return self.height() - self._foot.mapTo(self, QPoint()).y()
 
     # -- the plan -----------------------------------------------------------------------------
 
@@ -193,6 +201,8 @@ class TrainPage(QWidget):
         self.data.fill_segmenters(self.session.project, reset=True)
         self._frames_changed()
         self._refresh_runs()
+        # Above the runs of another project, its progress would seem to be theirs.
+        self.job_bar.setVisible(self._handle is not None and not self._elsewhere())
         self._plan = None
         allow(self.start_button, _COUNTING)
         if self.isVisible():  # a plan for very many frames takes seconds; activated() makes it too
@@ -229,7 +239,7 @@ class TrainPage(QWidget):
         if plan.data.advice is not None:
             self.form.show_recommended(plan.data.advice.pairs)
         allow(self.start_button, self._why_not_started(plan))
-        self.estimate.setText(self._estimate(plan))
+        self.estimate.setText(self._elsewhere() or self._estimate(plan))
 
     def show_evidence(self) -> None:
         """Show what the advice on pairs rests on."""
@@ -238,8 +248,13 @@ class TrainPage(QWidget):
     def _why_not_started(self, plan: TrainingPlan) -> str:
         """Why no training can be started; empty where one can."""
         if self._handle is not None:
-            return _RUNNING
+            return self._elsewhere() or _RUNNING
         return next((why for why in (*plan.problems, self.form.name_box.problem) if why), "")
+
+    def _elsewhere(self) -> str:
+        """What is said where the running training is one of another project; else empty."""
+        where = "" if self._handle is None else self.session.elsewhere(self._handle)
+        return f"The training continues{where}." if where else ""
 
     def _names_in_use(self) -> set[str]:
         project = self.session.project
@@ -344,8 +359,6 @@ class TrainPage(QWidget):
 
     def _ended(self) -> None:
         self._handle = None
-        if self.session.project is not None:
-            self.session.project.runs.fail_crashed()  # a killed job could not record its failure
         self._refresh_runs()
         self._refresh_plan()
 

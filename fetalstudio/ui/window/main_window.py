@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QSize, QTimer
+from PySide6.QtCore import QSize, Qt, QTimer
 from PySide6.QtGui import (
     QAction,
     QCloseEvent,
@@ -15,12 +15,10 @@ from PySide6.QtGui import (
     QDropEvent,
     QKeySequence,
     QShortcut,
-    QShowEvent,
 )
 from PySide6.QtWidgets import (
     QDialog,
     QHBoxLayout,
-    QLabel,
     QMainWindow,
     QMenu,
     QMessageBox,
@@ -29,10 +27,9 @@ from PySide6.QtWidgets import (
 )
 
 from fetalstudio.core.words import counted
-from fetalstudio.engine.jobs.pair_convention.request import PairConventionRequest
-from fetalstudio.engine.jobs.sample.request import SampleRequest
 from fetalstudio.ui import icons, theme
-from fetalstudio.ui.common.held_keys import HeldKeys, needed
+from fetalstudio.ui.common.elided_label import ElidedLabel
+from fetalstudio.ui.common.held_keys import HeldKeys
 from fetalstudio.ui.common.place_shortcuts import PlaceShortcuts
 from fetalstudio.ui.common.screen import room_for
 from fetalstudio.ui.job_runner import JobHandle
@@ -52,6 +49,8 @@ from fetalstudio.ui.window.status_job import StatusJob
 _PRELOAD_MS = 400
 _FIRST_SIZE = QSize(1360, 860)
 _MIN_SIZE = QSize(960, 600)
+_PATH_WIDTH = 140
+"""px that the path of the project has at least, beside a running job."""
 
 
 class MainWindow(QMainWindow):
@@ -77,8 +76,6 @@ class MainWindow(QMainWindow):
         layout.addWidget(self.stack, 1)
         self.setCentralWidget(central)
         self.notices = NoticeBoard(self.stack)
-        # A page that comes to the front would cover the notices.
-        self.stack.currentChanged.connect(lambda _: self.notices.raise_())
         self.projects = ProjectsFlow(session, self)
         self._build_status()
         self._build_menus()
@@ -132,9 +129,10 @@ class MainWindow(QMainWindow):
         bar.setSizeGripEnabled(False)
         bar.setContentsMargins(theme.SPACE, 0, 0, 0)
         bar.setFixedHeight(38)
-        self.project_label = theme.style(QLabel(), "dim")
+        self.project_label = ElidedLabel("dim", Qt.TextElideMode.ElideMiddle)
+        self.project_label.setMinimumWidth(_PATH_WIDTH)
         bar.addWidget(self.project_label, 1)
-        self.status_job = StatusJob(self.session.engine)
+        self.status_job = StatusJob(self.session)
         bar.addPermanentWidget(self.status_job)
 
     def _build_menus(self) -> None:
@@ -292,11 +290,6 @@ class MainWindow(QMainWindow):
         event.acceptProposedAction()
         self.library.importing.ask(dropped_paths(event.mimeData()))
 
-    def showEvent(self, event: QShowEvent) -> None:
-        super().showEvent(event)
-        if needed():
-            self.held_keys.watch(self.windowHandle())  # a filter is installed once only
-
     def closeEvent(self, event: QCloseEvent) -> None:
         running = self.session.engine.running
         may_leave = self._may_leave_unsaved() and (running is None or self._may_stop(running))
@@ -329,16 +322,16 @@ class MainWindow(QMainWindow):
     def _may_stop(self, running: JobHandle[Any]) -> bool:
         """Whether the running job may be stopped: it stores nothing, or the person agrees."""
         waiting = self.session.engine.waiting
-        passing = running.job.name in (SampleRequest.job.name, PairConventionRequest.job.name)
-        if passing and not waiting:
+        kept = running.kept or running.job.stopped
+        if not kept and not waiting:
             return True
         box = QMessageBox(self)
         box.setIcon(QMessageBox.Icon.Question)
         box.setWindowTitle("A job is running")
-        box.setText(f"{running.job.title} is still running.")
-        dropped = f" {counted(waiting, 'waiting job')} will not be done." if waiting else ""
-        kept = running.kept or "What it has saved is kept."
-        box.setInformativeText(f"If you leave, the job is stopped. {kept}{dropped}")
+        box.setText(f"{running.job.title} is still running{self.session.elsewhere(running)}.")
+        dropped = f"{counted(waiting, 'waiting job')} will not be done." if waiting else ""
+        said = ("If you leave, the job is stopped.", kept, dropped)
+        box.setInformativeText(" ".join(part for part in said if part))
         leave = box.addButton("Stop it and leave", QMessageBox.ButtonRole.AcceptRole)
         stay = box.addButton("Stay", QMessageBox.ButtonRole.RejectRole)
         box.setDefaultButton(stay)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QEnterEvent
 from PySide6.QtWidgets import (
@@ -10,6 +12,7 @@ from PySide6.QtWidgets import (
     QLabel,
     QPushButton,
     QSizePolicy,
+    QStackedWidget,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -18,7 +21,10 @@ from PySide6.QtWidgets import (
 from fetalstudio.ui import icons, theme
 from fetalstudio.ui.common.text_dialog import TextDialog
 
+_STEP = "step"
+"""The level of what the last step did or undid: the notice of the next step takes its place."""
 _LEVELS = {
+    _STEP: ("info", theme.ACCENT_HOVER, 6_000),
     "info": ("info", theme.ACCENT_HOVER, 6_000),
     "warning": ("warning", theme.WARNING, 15_000),
     "error": ("error", theme.ERROR, 0),
@@ -98,17 +104,19 @@ class Notice(QFrame):
 
 
 class NoticeBoard(QWidget):
-    """The notices low over ``parent``, at the left: at most three, the newest last. The hint and
-    the buttons at the bottom of a place stay free."""
+    """The notices low over the place that ``places`` shows, at the left: at most three, the newest
+    last. The hint and the buttons at the bottom of a place stay free: a page says with a method
+    ``foot_height`` how many px they take where that is more than usual."""
 
-    def __init__(self, parent: QWidget) -> None:
-        super().__init__(parent)
-        self._over = parent
+    def __init__(self, places: QStackedWidget) -> None:
+        super().__init__(places)
+        self._over = places
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.setSpacing(theme.SPACE)
         self.notices: list[Notice] = []
-        parent.installEventFilter(self)
+        places.installEventFilter(self)
+        places.currentChanged.connect(lambda _: self._follow())
         self.hide()
 
     def add(self, text: str, level: str = "info", details: str = "") -> None:
@@ -117,6 +125,9 @@ class NoticeBoard(QWidget):
             if (notice.text, notice.level) == (text, level):
                 notice.restart()
                 return
+        if level == _STEP:
+            for notice in [notice for notice in self.notices if notice.level == _STEP]:
+                self._drop(notice)
         gravity = list(_LEVELS)
         while len(self.notices) >= _AT_ONCE:  # of the least grave, the oldest
             self._drop(min(self.notices, key=lambda notice: gravity.index(notice.level)))
@@ -138,6 +149,11 @@ class NoticeBoard(QWidget):
             self._place()
         return super().eventFilter(watched, event)
 
+    def _follow(self) -> None:
+        """Stay in front of a page that comes to the front, and leave its foot free."""
+        self.raise_()
+        QTimer.singleShot(0, self, self._place)  # once the page is laid out
+
     def _drop(self, notice: Notice) -> None:
         self._forget(notice)
         notice.close()
@@ -152,10 +168,12 @@ class NoticeBoard(QWidget):
             self.hide()
             return
         parent = self._over
+        foot: Callable[[], int] | None = getattr(parent.currentWidget(), "foot_height", None)
+        below = max(_BELOW, foot() + theme.SPACE if foot is not None else 0)
         width = min(_WIDTH, round(_SHARE * parent.width()))
         height = sum(self._height(n, width) for n in self.notices)
         height += theme.SPACE * (len(self.notices) - 1)
-        self.setGeometry(2 * theme.SPACE, parent.height() - height - _BELOW, width, height)
+        self.setGeometry(2 * theme.SPACE, parent.height() - height - below, width, height)
 
     @staticmethod
     def _height(notice: Notice, width: int) -> int:

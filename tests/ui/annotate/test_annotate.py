@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PySide6.QtCore import QEvent, QPointF, Qt
+from PySide6.QtCore import QCoreApplication, QEvent, QPointF, Qt
 from PySide6.QtGui import QKeyEvent, QMouseEvent
 from PySide6.QtTest import QSignalSpy, QTest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QToolButton
 from pytestqt.qtbot import QtBot
 
 from fetalstudio.core.biometry import Spread
@@ -1010,8 +1010,12 @@ def test_a_proposal_that_arrives_after_one_has_gone_on_disturbs_nothing(
 
 def test_p_again_stops_proposing(page: AnnotatePage, jobs: Jobs) -> None:
     unannotated(page)
+    (button,) = (b for b in page.bar.findChildren(QToolButton) if b.text() == "Propose")
+    place = button.geometry()
     key(page, Qt.Key.Key_P)
     assert page.propose_action.text() == "Stop proposing"
+    QCoreApplication.sendPostedEvents()
+    assert (button.text(), button.geometry()) == ("Stop", place), "the others have not moved"
     key(page, Qt.Key.Key_P)
     assert jobs.client.ids == [1]
     assert len(jobs.requests) == 1

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QEvent, QSize, Qt
+from PySide6.QtGui import QKeyEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QComboBox, QLabel, QMessageBox, QPushButton
 from pytestqt.qtbot import QtBot
@@ -29,7 +30,7 @@ from fetalstudio.resources import samples_dir
 from fetalstudio.ui import theme
 from fetalstudio.ui.common.text_dialog import TextDialog
 from fetalstudio.ui.job_runner import JobHandle
-from fetalstudio.ui.library import import_worker
+from fetalstudio.ui.library import import_dialog, import_worker
 from fetalstudio.ui.library.import_dialog import ImportDialog
 from fetalstudio.ui.library.import_rows import Kind, Row
 from fetalstudio.ui.session import Session
@@ -144,6 +145,25 @@ def test_a_long_name_does_not_push_the_doubts_out_of_sight(
     assert start + 140 <= dialog.table.viewport().width()
 
 
+def test_a_note_on_a_frame_is_in_sight_on_a_screen_of_1280_px(
+    open_dialog: Open, tmp_path: Path, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_dialog, "room_for", lambda _dialog: QSize(1264, 760))
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    for number in (1, 2):
+        write_png(folder / f"Patient0069{number}_Plane3_1_of_4.png", texture(number))
+    (folder / "other.tif").write_bytes(b"no picture")  # it has a note
+    dialog = open_dialog(folder)
+    planned(qtbot, dialog)
+    qtbot.wait(1)
+    table = dialog.table
+    assert "see the note" in [dialog.model.index(n, 5).data() for n in range(3)]
+    needed = table.fontMetrics().horizontalAdvance("see the note")
+    assert table.horizontalHeader().sectionPosition(5) + needed <= table.viewport().width()
+    assert not table.horizontalScrollBar().isVisible()
+
+
 def test_every_file_is_a_row_and_the_first_one_in_doubt_is_selected(dialog: ImportDialog) -> None:
     taken = {row.key: row.taken_for for row in dialog.model.rows}
     assert taken["again.png"] == "frame" and taken["sure.png"] == "same as again.png"
@@ -245,6 +265,10 @@ def test_keys_answer_for_one_or_for_all_alike(
     assert dialog.table.hasFocus(), "nobody is entering a cohort"
     assert dialog.details.alike.text() == "For all 3 alike"
     qtbot.keyClick(dialog.table, Qt.Key.Key_3)
+    assert dialog.choices.by_file == {"0.png": {Question.HEAD: "2"}}
+    for held in (Qt.Key.Key_1, Qt.Key.Key_Delete):  # held down, neither decides again
+        repeated = QKeyEvent(QEvent.Type.KeyPress, held, Qt.KeyboardModifier(0), "", True)
+        QApplication.sendEvent(dialog.table, repeated)
     assert dialog.choices.by_file == {"0.png": {Question.HEAD: "2"}}
     qtbot.keyClick(dialog.table, Qt.Key.Key_N)
     assert dialog.table.selected()[0].key == "1.png"

@@ -585,10 +585,12 @@ def test_words_for_what_is_left() -> None:
 
 
 def test_words_for_an_import() -> None:
-    text = import_summary(ImportReport("A", 1, 0, 2, 3, {}, ("b.png is truncated.",)))
+    source = Path("scans")
+    cut = f"{source / 'b.png'} is truncated."
+    text = import_summary(ImportReport("A", 1, 0, 2, 3, {}, (cut,)), source)
     assert text == "1 frame imported into A; 2 already in the project. 1 note: b.png is truncated."
     two = ("b.png is truncated.", "c.png is truncated.")
-    text = import_summary(ImportReport("A", 1, 0, 0, 3, {}, two))
+    text = import_summary(ImportReport("A", 1, 0, 0, 3, {}, two), source)
     assert text == "1 frame imported into A. 2 notes, such as: b.png is truncated."
 
 

@@ -109,6 +109,8 @@ def test_a_session_shows_pixels_and_nothing_else_and_is_undone(
     before = {f: project.annotations.newest(f) for f in final}
     page = begin(reading_window, final, twice=50)
     assert reading_window.stack.currentWidget() is page
+    page.observer.setFixedWidth(page.observer.sizeHint().width() - 4)
+    assert (page.observer.text(), page.observer.shown()) == ("by anna, without seeing", "by anna")
     assert page.reading is not None
     assert len(page.reading.left) == 5
     texts = [w.text() for w in page.findChildren(QLabel)]

@@ -15,6 +15,7 @@ from fetalstudio.core.screening import PairFilter
 from fetalstudio.project.project import Project
 from fetalstudio.project.store.records import Pair
 from fetalstudio.ui.commands import SetEllipse
+from fetalstudio.ui.common.quality import readings
 from fetalstudio.ui.review.page import ReviewPage
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.window.main_window import MainWindow
@@ -81,6 +82,35 @@ def test_undo_brings_the_pair_back_and_shows_it(qtbot: QtBot, page: ReviewPage) 
     assert states(page)[0.95] == "pending"
     qtbot.keyClick(page.window(), Qt.Key.Key_Z, _CONTROL_SHIFT)
     qtbot.waitUntil(lambda: states(page)[0.95] == "accepted")
+
+
+def test_every_decision_is_taken_back_with_a_sentence(qtbot: QtBot, page: ReviewPage) -> None:
+    said: list[str] = []
+    page.session.message.connect(lambda text, _level: said.append(text))
+    before = page.session.open.pairs.all()
+    (first, second) = (pair.frame.name for pair in before[:2])
+    press(qtbot, page, Qt.Key.Key_A)
+    press(qtbot, page, Qt.Key.Key_R)
+    page.list.setFocus()
+    page.canvas.ellipse_edited.emit(Ellipse(390, 260, 200, 150, 0))
+    third = page.list.current()
+    assert third is not None and third.corrected
+    qtbot.keyClick(page.list, Qt.Key.Key_A, _SHIFT)
+    undone = []
+    for _ in range(4):
+        qtbot.keyClick(page.window(), Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+        undone.append(said[-1])
+    assert undone == [
+        "Undone: accept 2 pairs.",
+        f"Undone: correct pair {third.frame.name}.",
+        f"Undone: reject pair {second}.",
+        f"Undone: accept pair {first}.",
+    ]
+    qtbot.keyClick(page.window(), Qt.Key.Key_Y, Qt.KeyboardModifier.ControlModifier)
+    assert said[-1] == f"Done again: accept pair {first}."
+    qtbot.keyClick(page.window(), Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    after = page.session.open.pairs.all()
+    assert [(p.state, p.ellipse) for p in after] == [(p.state, p.ellipse) for p in before]
 
 
 _SHIFT = Qt.KeyboardModifier.ShiftModifier
@@ -456,7 +486,7 @@ def test_an_undo_out_of_sight_is_told(page: ReviewPage, qtbot: QtBot) -> None:
     page.list.setFocus()
     with qtbot.waitSignal(page.session.message) as said:
         qtbot.keyClick(page.list, Qt.Key.Key_U)
-    assert said.args == ["Undone in Annotate: draw ellipse.", "info"]
+    assert said.args == ["Undone in Annotate: draw ellipse.", "step"]
     now = page.session.open.annotations.newest(frame.id)
     assert now is not None and now.ellipse is None
 
@@ -509,3 +539,22 @@ def test_where_the_segmenter_sees_a_doubtful_head_is_dashed(qtbot: QtBot, page: 
     assert page.session.open.pairs.get(doubtful.id).ellipse == doubtful.requested
     page.refresh(good.id)
     assert ghost(page) is None
+
+
+@pytest.mark.parametrize(("value", "unusual"), [(3.91, False), (3.96, True)])
+def test_a_figure_that_reads_as_its_limit_is_within_it(value: float, unusual: bool) -> None:
+    quality = {"dice": 0.99, "hc_difference": 0.01, "edge": 0.9, "spectrum_db": value}
+    limits = {"cohort_limits": {"spectrum_db": 3.87}}
+    (spectrum,) = (
+        reading
+        for reading in readings(quality, limits, PairFilter().verdict(quality, None))
+        if reading.name == "Spectrum"
+    )
+    assert spectrum.limit == "≤ 3.9" and (spectrum.level == "unusual") == unusual
+
+
+def test_the_place_of_the_pair_is_not_cut_short(page: ReviewPage, qtbot: QtBot) -> None:
+    page.window().resize(1024, 640)
+    qtbot.wait(1)
+    assert page.caption.text() == "1 of 5, pending: pair_1"
+    assert "…" not in page.caption.shown()

@@ -568,6 +568,50 @@ def test_k_keeps_the_picture_as_a_pending_pair_once(
     assert same(page.session.open.frames.pixels(pair.frame.id), result.image)
 
 
+def test_what_was_kept_as_a_pair_is_taken_back_and_kept_again(
+    qtbot: QtBot, page: SynthesisePage, window: MainWindow, fakes: list[tuple[Any, HandleFake]]
+) -> None:
+    said: list[str] = []
+    page.session.message.connect(lambda text, _level: said.append(text))
+    pairs, control = page.session.open.pairs, Qt.KeyboardModifier.ControlModifier
+    page.synthesise()
+    finish(fakes)
+    qtbot.keyClick(page.canvas, Qt.Key.Key_K)
+    (pair,) = pairs.all()
+    window.show_place("review")  # it can be taken back from there, too
+    qtbot.keyClick(window, Qt.Key.Key_Z, control)
+    assert pairs.all() == []
+    assert said[1:] == [f"Undone in Synthesise: keep pair {pair.frame.name}."]
+    window.show_place("synthesise")
+    assert page.keep_button.isEnabled()
+    qtbot.keyClick(window, Qt.Key.Key_Y, control)
+    assert [again.id for again in pairs.all()] == [pair.id] and not page.keep_button.isEnabled()
+    qtbot.keyClick(window, Qt.Key.Key_Z, control)
+    assert said[-1] == f"Undone: keep pair {pair.frame.name}."
+    qtbot.keyClick(page.canvas, Qt.Key.Key_K)
+    (kept,) = pairs.all()
+    assert kept.id != pair.id and kept.frame.name == pair.frame.name
+    assert said[-1] == f"Kept as pair {kept.id}, ready for review."
+
+
+def test_the_same_picture_again_is_no_second_pair_and_no_step_of_undo(
+    qtbot: QtBot, page: SynthesisePage, fakes: list[tuple[Any, HandleFake]]
+) -> None:
+    page.synthesise()
+    finish(fakes)
+    qtbot.keyClick(page.canvas, Qt.Key.Key_K)
+    page.synthesise()  # the same seed
+    finish(fakes)
+    assert page.keep_button.isEnabled()
+    with qtbot.waitSignal(page.session.message) as said:
+        qtbot.keyClick(page.canvas, Qt.Key.Key_K)
+    assert said.args == ["This image is kept as a pair already.", "info"]
+    assert not page.keep_button.isEnabled()
+    assert page.session.undo_stack.count() == 1
+    page.session.undo_stack.undo()
+    assert page.session.open.pairs.all() == []
+
+
 def test_a_head_that_was_not_followed_is_kept_as_it_is_and_without_a_scale(
     qtbot: QtBot, page: SynthesisePage, fakes: list[tuple[Any, HandleFake]]
 ) -> None:

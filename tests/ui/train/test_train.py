@@ -561,6 +561,8 @@ def test_all_cohorts_are_evaluated_by_one_job_and_shown_apart(
     table = panel.view.table
     names = [text_at(table, i, 0) for i in range(table.rowCount())]
     assert names == ["All", "cohort other", "cohort samples"]
+    heads = table.horizontalHeader().defaultAlignment()
+    assert heads & Qt.AlignmentFlag.AlignRight, "as the numbers below them"
 
 
 def _score(item: LabelledFrame) -> FrameScore:
@@ -588,6 +590,24 @@ def test_an_evaluation_under_way_is_not_called_none(
     fakes[0][1].cancelled.emit(None)
     fakes[0][1].ended.emit()
     assert view.title.text() == "No evaluation yet" and panel.button.isEnabled()
+
+
+def test_a_training_under_way_is_not_shown_as_one_of_another_project(
+    page: TrainPage, window: MainWindow, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    fakes = use_fakes(monkeypatch, page.session)
+    home = page.session.open.path
+    page.start()
+    assert page.job_bar.isVisible()
+    page.session.new_project(tmp_path / "other")
+    window.show_place("train")
+    said = f"The training continues in the project {home.name}."
+    assert page.estimate.text() == said and said in page.start_button.toolTip()
+    assert not page.job_bar.isVisible()
+    page.session.open_project(home)
+    assert page.job_bar.isVisible() and page.estimate.text() != said
+    fakes[0][1].ended.emit()
+    assert not page.job_bar.isVisible() and page.start_button.isEnabled()
 
 
 def test_an_evaluation_under_way_is_said_when_its_project_is_opened_again(

@@ -30,6 +30,7 @@ from fetalstudio.ui.job_runner import Engine, JobHandle
 from fetalstudio.ui.library.page import LibraryPage
 from fetalstudio.ui.session import PLACES, Session, sample_project_path
 from fetalstudio.ui.settings import Settings
+from fetalstudio.ui.train.page import TrainPage
 from fetalstudio.ui.window.dialogs import AboutDialog
 from fetalstudio.ui.window.exporting import ExportDialog
 from fetalstudio.ui.window.main_window import MainWindow
@@ -217,6 +218,25 @@ def test_a_notice_leaves_the_panel_at_the_right_free(
             assert window.childAt(at) in (part, *part.findChildren(QWidget)), part.text()
 
 
+def test_a_notice_leaves_the_button_that_starts_a_training_free(
+    open_session: Session, window: MainWindow, qtbot: QtBot
+) -> None:
+    window.resize(1024, 640)
+    open_session.message.emit("Accepted 7 pairs. Press U to undo.", "step")
+    window.show_place("train")
+    page = window.page("train")
+    assert isinstance(page, TrainPage)
+    button = page.start_button
+
+    def free() -> bool:
+        return window.childAt(button.mapTo(window, button.rect().topLeft())) is button
+
+    qtbot.waitUntil(free)
+    assert window.notices.isVisible()
+    page.tabs.setCurrentIndex(1)  # the evaluation has no such foot
+    assert page.foot_height() == 0
+
+
 def test_an_error_is_not_pushed_out_by_what_is_less_grave(window: MainWindow) -> None:
     board = window.notices
     board.add("The disk is full.", "error")
@@ -228,6 +248,17 @@ def test_an_error_is_not_pushed_out_by_what_is_less_grave(window: MainWindow) ->
         "Two pairs are copies.",
         "Kept as pair 3.",
     ]
+
+
+def test_what_the_next_step_says_takes_the_place_of_the_last(window: MainWindow) -> None:
+    board = window.notices
+    for text, level in (
+        ("Kept as pair 1.", "step"),
+        ("5 frames imported.", "info"),
+        ("Undone: keep pair 1.", "step"),
+    ):
+        board.add(text, level)
+    assert [n.text for n in board.notices] == ["5 frames imported.", "Undone: keep pair 1."]
 
 
 def test_notices_stack_repeat_once_and_close(window: MainWindow, qtbot: QtBot) -> None:
@@ -477,7 +508,7 @@ def test_the_window_keeps_its_size(
 
 
 def test_every_view_of_a_job_names_the_same_time_left(session: Session, qtbot: QtBot) -> None:
-    bar, status = JobBar(), StatusJob(session.engine)
+    bar, status = JobBar(), StatusJob(session)
     for widget in (bar, status):
         qtbot.addWidget(widget)
     handle = JobHandle(EngineClient(), 1, Echo.job)
@@ -487,6 +518,20 @@ def test_every_view_of_a_job_names_the_same_time_left(session: Session, qtbot: Q
     session.engine.job_progress.emit(handle, progress)
     assert "1 h 2 min left" in bar.text()
     assert "1 h 2 min left" in status.left.text()
+
+
+def test_a_narrow_bar_cuts_no_figure_short(qtbot: QtBot, dressed: None) -> None:
+    bar = JobBar("Stop, keep results")
+    qtbot.addWidget(bar)
+    bar.setFixedWidth(296)
+    handle = JobHandle(EngineClient(), 1, Echo.job)
+    bar.follow(handle)
+    qtbot.waitExposed(bar)
+    assert bar.text() == "Waiting for the running job to end"
+    assert "…" not in bar.shown()
+    handle.progress.emit(Progress(36, 120, 240.0, "real, with varied copies, repeat 1 of 5"))
+    assert bar.text() == "36 of 120 · 4 min left · real, with varied copies, repeat 1 of 5"
+    assert bar.shown() == "36 of 120 · 4 min left"
 
 
 def test_the_status_bar_says_how_many_jobs_wait(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QWheelEvent
@@ -16,10 +18,15 @@ from PySide6.QtWidgets import (
 )
 from pytestqt.qtbot import QtBot
 
+from fetalstudio.engine.jobs.experiment.request import ExperimentRequest
+from fetalstudio.engine.process.client import EngineClient
+from fetalstudio.engine.process.events import Progress
 from fetalstudio.ui.annotate.page import AnnotatePage
 from fetalstudio.ui.common.form import side_panel, whole_number
+from fetalstudio.ui.job_runner import JobHandle
 from fetalstudio.ui.session import PLACES, VIEWS, Session
 from fetalstudio.ui.settings import Settings
+from fetalstudio.ui.synthesise.page import SynthesisePage
 from fetalstudio.ui.window.main_window import MainWindow
 
 
@@ -113,6 +120,59 @@ def test_the_frame_is_named_in_the_narrowest_window(
     qtbot.wait(1)
     shown = [button.text() for button in page.bar.findChildren(QToolButton) if button.isVisible()]
     assert shown[-2:] == ["Undo", "Redo"]
+
+
+@pytest.mark.parametrize("width", [960, 1024, 1280, 1900])
+def test_the_place_of_the_frame_is_not_cut_short(
+    open_session: Session, window: MainWindow, qtbot: QtBot, width: int
+) -> None:
+    window.show_place("annotate")
+    page = window.page("annotate")
+    assert isinstance(page, AnnotatePage)
+    open_session.select_frame(open_session.frames()[0].id)
+    window.resize(width, 640)
+    qtbot.wait(1)
+    shown = page.bar.position.shown()
+    assert "1 of 24" in shown and "…" not in shown
+    assert (shown == "samples, frame 1 of 24, 8 to do") == (width == 1900)
+
+
+def test_the_next_step_of_synthesise_is_not_cut_short(
+    open_session: Session, window: MainWindow, qtbot: QtBot
+) -> None:
+    window.show_place("synthesise")
+    page = window.page("synthesise")
+    assert isinstance(page, SynthesisePage)
+    window.resize(960, 600)
+    qtbot.wait(1)
+    assert page.view.caption.shown() == "Press G to make the ultrasound."
+
+
+def test_the_running_job_and_the_project_share_the_narrowest_status_bar(
+    open_session: Session, window: MainWindow, qtbot: QtBot
+) -> None:
+    window.resize(960, 600)
+    engine, status = open_session.engine, window.status_job
+    elsewhere = Path("/home/a-person-with-a-long-name/projects/heads-of-the-second-trimester")
+    handle = JobHandle(EngineClient(), 1, ExperimentRequest.job, elsewhere)
+    engine._running = engine._handles[1] = handle
+    engine.job_started.emit(handle)
+    note = "real, with varied copies and as many steps, repeat 1 of 5"
+    engine.job_progress.emit(handle, Progress(36, 120, 1200.0, note))
+    status.show()
+    window.project_label.setText(str(elsewhere))
+    qtbot.waitUntil(lambda: status.cancel.isVisible() and status.width() > 0)
+    qtbot.wait(1)
+    tip = status.cancel.toolTip().split("\n")
+    assert tip == ["Stop the job  (Ctrl+.)", ExperimentRequest.job.stopped]
+    engine._running = None
+    engine._handles.clear()
+    assert status.left.shown() == "36 of 120  ·  20 min left"
+    assert status.title.shown() == "Comparing trainings"
+    assert window.project_label.shown().startswith("/home") and window.width() == 960
+    right = status.cancel.mapTo(window, status.cancel.rect().topRight()).x()
+    assert right < 960
+    engine.job_ended.emit(handle)
 
 
 def test_every_button_that_cannot_be_used_says_why(

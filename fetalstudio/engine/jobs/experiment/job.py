@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,6 @@ import numpy as np
 from fetalstudio.core.errors import InputError, check_ranges
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.progress import Stopped
-from fetalstudio.core.training_settings import TrainingSettings, settings_of
 from fetalstudio.core.words import counted
 from fetalstudio.engine.cohort_split import labelled, some_of
 from fetalstudio.engine.comparisons import comparisons
@@ -29,6 +28,8 @@ from fetalstudio.engine.jobs.experiment.request import (
     ExperimentRequest,
     ExperimentResult,
     Trained,
+    own_settings,
+    request_of,
     result_of,
     steps_in,
 )
@@ -40,7 +41,7 @@ from fetalstudio.engine.process.job import CancelCheck, Report, report_in_run
 from fetalstudio.engine.process.progress import Steps
 from fetalstudio.engine.resumable import (
     ResumableRun,
-    cohort_now,
+    can_resume,
     newest_resumable,
     resumable_run,
 )
@@ -60,7 +61,7 @@ def run(request: ExperimentRequest, report: Report, cancelled: CancelCheck) -> E
     same request resumes the newest unfinished run of it.
     """
     _check(request)
-    request = replace(request, settings=_own(request.settings))
+    request = replace(request, settings=own_settings(request.settings))
     with Project.open(request.project) as project:
         model = find_model("segmenter", request.segmenter or BUILT_IN, project)
         request = replace(request, segmenter=model.name)
@@ -78,8 +79,11 @@ def run(request: ExperimentRequest, report: Report, cancelled: CancelCheck) -> E
 
         def same(run: Run) -> bool:
             stored = run.settings.get("segmenter_sha256"), dict(run.data)
-            return stored == (sha256, data) and _request_of(run, project) == request
+            return stored == (sha256, data) and request_of(run, project) == request
 
+        resume = newest_resumable(project, ExperimentRequest.job.name, same)
+        if resume is None and (changed := _unlike_before(project, request)):
+            report(Warned(changed))
         with resumable_run(
             project,
             ExperimentRequest.job.name,
@@ -92,7 +96,7 @@ def run(request: ExperimentRequest, report: Report, cancelled: CancelCheck) -> E
                 "comparison": number,
             },
             data=data,
-            resume=newest_resumable(project, ExperimentRequest.job.name, same),
+            resume=resume,
         ) as held:
             report = report_in_run(report, project.path, held.id)
             experiment = _Experiment(
@@ -111,21 +115,18 @@ def run(request: ExperimentRequest, report: Report, cancelled: CancelCheck) -> E
         return result
 
 
-def _own(settings: TrainingSettings) -> TrainingSettings:
-    """The settings with the experiment's own values.
-
-    Without copies and patience, mixes of the same size take the same number of steps.
-    """
-    return replace(settings, copies=1, patience=settings.epochs, seed=0)
-
-
-def _request_of(run: Run, project: Project) -> ExperimentRequest:
-    """The request with which the run began, with the present name of its cohort."""
-    known = {field.name for field in fields(ExperimentRequest)}
-    stored = {k: v for k, v in run.settings.items() if k in known}
-    settings = _own(settings_of(run.settings))
-    now = {"project": project.path, "cohort": cohort_now(project, run), "settings": settings}
-    return ExperimentRequest(**{**stored, **now})
+def _unlike_before(project: Project, request: ExperimentRequest) -> str | None:
+    """What is said where the newest experiment was stopped, and what it compares has changed."""
+    runs = (run for run in project.runs.all() if run.job == ExperimentRequest.job.name)
+    newest = next(runs, None)
+    if newest is None or not can_resume(project, newest):
+        return None
+    if request_of(newest, project) != request:
+        return None
+    return (
+        f"The frames, the pairs or the segmenter have changed since {newest.name} was stopped, so "
+        "the comparison begins again."
+    )
 
 
 def _draw(project: Project, request: ExperimentRequest, seed: int) -> TrainingData:
@@ -210,7 +211,7 @@ class _Experiment:
 
     def _train(self, mix: str, seed: int, examples: Sequence[LabelledFrame], steps: int) -> None:
         started = time.monotonic()
-        note = f"{MIXES[mix].lower()}, repeat {seed + 1} of {len(self.drawn)}: step"
+        note = f"{MIXES[mix].lower()}, repeat {seed + 1} of {len(self.drawn)}"
         settings = replace(self.settings, seed=seed)
         tuned = train_to_the_end(
             self.base, examples, settings, self.cache, _OneTraining(self.steps, note)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,11 +20,13 @@ from fetalstudio.core.statistics import (
     over_repeats,
     paired_difference,
 )
-from fetalstudio.core.training_settings import TrainingSettings
+from fetalstudio.core.training_settings import TrainingSettings, settings_of
 from fetalstudio.core.words import counted
 from fetalstudio.engine.comparisons import comparisons_in_words
 from fetalstudio.engine.evidence import Answer
 from fetalstudio.engine.process.job import Job
+from fetalstudio.engine.resumable import cohort_now
+from fetalstudio.project.project import Project
 from fetalstudio.project.store.records import Run
 
 BEFORE = "before"
@@ -67,7 +69,11 @@ class ExperimentRequest:
     """
 
     job: ClassVar[Job[ExperimentRequest, ExperimentResult]] = Job(
-        "experiment", "Comparing trainings", "fetalstudio.engine.jobs.experiment.job:run"
+        "experiment",
+        "Comparing trainings",
+        "fetalstudio.engine.jobs.experiment.job:run",
+        stopped="The trainings that have ended are kept, and Resume in Train, Experiment, goes on "
+        "with the others.",
     )
     project: Path
     segmenter: str | None = None
@@ -180,6 +186,30 @@ def name_of(mix: str, result: ExperimentResult) -> str:
     if mix == POSITIVE:
         return f"Control: +{result.more} real" if result.more else "Control: half of real"
     return MIXES[mix]
+
+
+def own_settings(settings: TrainingSettings) -> TrainingSettings:
+    """The settings with the experiment's own values.
+
+    Without copies and patience, mixes of the same size take the same number of steps.
+    """
+    return replace(settings, copies=1, patience=settings.epochs, seed=0)
+
+
+def request_of(run: Run, project: Project) -> ExperimentRequest:
+    """The request that resumes a run of the project: that with which it began, with the present
+    name of its cohort."""
+    known = {field.name for field in fields(ExperimentRequest)}
+    stored = {k: v for k, v in run.settings.items() if k in known}
+    settings = own_settings(settings_of(run.settings))
+    now = {"project": project.path, "cohort": cohort_now(project, run), "settings": settings}
+    return ExperimentRequest(**{**stored, **now})
+
+
+def trainings_of(run: Run) -> tuple[int, int]:
+    """How many trainings of an experiment have ended, and how many it has."""
+    ended = sum(Trained.of_row(row).mix != BEFORE for row in run.history)
+    return ended, len(MIXES) * len(run.data["drawn"])
 
 
 def result_of(run: Run) -> ExperimentResult | None:

@@ -18,7 +18,11 @@ class ImportRequest:
     """Job ``import``: bring frames into a project."""
 
     job: ClassVar[Job[ImportRequest, ImportReport]] = Job(
-        "import", "Importing frames", "fetalstudio.engine.jobs.import_frames.job:run"
+        "import",
+        "Importing frames",
+        "fetalstudio.engine.jobs.import_frames.job:run",
+        stopped="Nothing of it is in the project yet. What was read is kept for a week: to go on, "
+        "import the same folder again.",
     )
     project: Path
     source: Path

@@ -18,6 +18,7 @@ class PairConventionRequest:
         "pair_convention",
         "Looking at how a cohort is drawn",
         "fetalstudio.engine.jobs.pair_convention.job:run",
+        stopped="",
     )
     project: Path
     cohort: str

@@ -28,7 +28,7 @@ class SampleRequest:
     """Job ``sample``: one synthetic frame for the canvas; nothing is stored."""
 
     job: ClassVar[Job[SampleRequest, SampleResult]] = Job(
-        "sample", "Synthesising a frame", "fetalstudio.engine.jobs.sample.job:run"
+        "sample", "Synthesising a frame", "fetalstudio.engine.jobs.sample.job:run", stopped=""
     )
     ellipse: Ellipse
     size: tuple[int, int]

@@ -23,7 +23,10 @@ class SynthesizeRequest:
     """
 
     job: ClassVar[Job[SynthesizeRequest, SynthesizeResult]] = Job(
-        "synthesize", "Making pairs", "fetalstudio.engine.jobs.synthesize.job:run"
+        "synthesize",
+        "Making pairs",
+        "fetalstudio.engine.jobs.synthesize.job:run",
+        stopped="The pairs made so far are kept, and Continue in Synthesise makes the others.",
     )
     project: Path
     count: int | None = None

@@ -20,6 +20,7 @@ class TrainRequest:
         "Training the segmenter",
         "fetalstudio.engine.jobs.train.job:run",
         kept="The model of the best epoch is kept, without a verdict. Resume the run to get one.",
+        stopped="The epochs that have ended are kept, and Resume in Train goes on after them.",
     )
     project: Path
     segmenter: str | None = None
