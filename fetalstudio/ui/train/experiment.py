@@ -9,12 +9,9 @@ from PySide6.QtWidgets import QHeaderView, QLabel, QPushButton, QTableWidget, QT
 
 from fetalstudio.core.statistics import FEW_REPEATS
 from fetalstudio.core.training_settings import RECOMMENDED
-from fetalstudio.engine.jobs.experiment.request import (
-    ExperimentRequest,
-    ExperimentResult,
-    name_of,
-    result_of,
-)
+from fetalstudio.engine.jobs.experiment.findings import result_of
+from fetalstudio.engine.jobs.experiment.request import ExperimentRequest, ExperimentResult
+from fetalstudio.engine.jobs.experiment.wording import name_of
 from fetalstudio.project.project import Project
 from fetalstudio.ui.common.allowing import allow
 from fetalstudio.ui.common.form import Section, note, whole_number

@@ -9,13 +9,8 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
-from fetalstudio.engine.jobs.experiment.request import (
-    BEFORE,
-    MIXES,
-    POSITIVE,
-    SYNTHETIC,
-    Trained,
-)
+from fetalstudio.engine.jobs.experiment.findings import Trained
+from fetalstudio.engine.jobs.experiment.mixes import BEFORE, MIXES, POSITIVE, SYNTHETIC
 from fetalstudio.project.project import Project
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.train.page import TrainPage

@@ -17,21 +17,10 @@ from fetalstudio.core.training_settings import TrainingSettings, settings_of
 from fetalstudio.core.words import counted
 from fetalstudio.engine.cohort_split import labelled, some_of
 from fetalstudio.engine.comparisons import comparisons
-from fetalstudio.engine.jobs.experiment.mixes import (
-    dice_of,
-    enough_more,
-    examples_of,
-    train_to_the_end,
-)
-from fetalstudio.engine.jobs.experiment.request import (
-    BEFORE,
-    MIXES,
-    ExperimentRequest,
-    ExperimentResult,
-    Trained,
-    result_of,
-    steps_in,
-)
+from fetalstudio.engine.jobs.experiment.findings import Trained, result_of
+from fetalstudio.engine.jobs.experiment.mixes import BEFORE, MIXES, added_by_control, steps_in
+from fetalstudio.engine.jobs.experiment.request import ExperimentRequest, ExperimentResult
+from fetalstudio.engine.jobs.experiment.training import dice_of, examples_of, train_to_the_end
 from fetalstudio.engine.jobs.train.data import TrainingData, required_training_data
 from fetalstudio.engine.models.loading import BUILT_IN, find_model, load_segmenter
 from fetalstudio.engine.models.seen import seen_by
@@ -167,7 +156,7 @@ def _more(data: TrainingData, seed: int) -> Sequence[LabelledFrame]:
     drawn = {item.id for item in data.train}
     spare = [item for item in data.available if item.id not in drawn]
     chosen = some_of(spare, len(data.pairs), np.random.default_rng(seed))
-    return enough_more(chosen, len(data.train), len(data.pairs))
+    return added_by_control(chosen, len(data.train), len(data.pairs))
 
 
 class _Experiment:
