@@ -8,11 +8,11 @@ import torch
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.labelled import LabelledFrame
+from fetalstudio.formats.model_card import ModelCard
 from fetalstudio.synthesis.adapting import Halt, adapt, adapt_settings
 from fetalstudio.synthesis.pipeline import CompactPipeline, build_scheduler, build_unet
+from fetalstudio.synthesis.synthesizer import Synthesizer
 from tests.labelled import of_style
-
-CPU = torch.device("cpu")
 
 
 @pytest.fixture
@@ -50,9 +50,18 @@ def halted(parent: CompactPipeline, examples: list[LabelledFrame]) -> Runner:
             seen.append(halt)
             return len(seen) < enough
 
-        settings = adapt_settings(
-            parent, steps=6, batch=2, learning_rate=1e-3, seed=0, guidance=2.5
+        card = ModelCard(
+            name="parent",
+            kind="synthesizer",
+            architecture={"type": "compact"},
+            preprocessing={},
+            licence="Apache-2.0",
+            training_data={"settings": {"guidance": 2.5}},
         )
+        settings = adapt_settings(
+            Synthesizer(parent, card, "unsaved"), steps=6, batch=2, learning_rate=1e-3, seed=0
+        )
+        assert settings.guidance == 2.5
         with contextlib.suppress(KeyboardInterrupt):
             adapt(
                 examples,
@@ -60,7 +69,6 @@ def halted(parent: CompactPipeline, examples: list[LabelledFrame]) -> Runner:
                 checkpoint,
                 start=parent,
                 halts=halts,
-                device=CPU,
                 on_step=on_step,
                 on_halt=on_halt,
             )

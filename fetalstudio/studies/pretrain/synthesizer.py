@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 
 from fetalstudio.core.labelled import LabelledFrame
-from fetalstudio.engine.models.copy_index import write_copy_index
+from fetalstudio.engine.models.copy_index import copy_index, write_copy_index
 from fetalstudio.engine.models.loading import BUILT_IN
 from fetalstudio.engine.models.seen import Seen
 from fetalstudio.formats.model_card import (
@@ -63,7 +63,8 @@ def build(data: Mapping[str, list[LabelledFrame]], options: argparse.Namespace) 
     card = replace(card, metrics=fidelity(synthesizer, data["test"]))
     Synthesizer(pipeline, card, "unsaved", lift).save(options.out)
     if data["train"]:
-        found = write_copy_index(data["train"], options.out)
+        found = copy_index(data["train"])
+        write_copy_index(found, options.out)
         write_seen_subjects(options.out, Seen().with_subjects_of(data["train"]).subjects)
         say(f"a copy is above a similarity of {found.threshold:.3f}")
     say(str(card.metrics))
