@@ -46,4 +46,4 @@ def adapted(
         on_halt=keep,
     )
     # A segmenter's input does not resolve the fine grain, so the parent's finish is good enough.
-    return Synthesizer(halts[0].pipeline, parent.card, "unsaved", parent.finish)
+    return Synthesizer(halts[0].pipeline, parent.card, finish=parent.finish)

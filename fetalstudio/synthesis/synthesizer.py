@@ -46,14 +46,15 @@ class Synthesizer:
         self,
         pipeline: CompactPipeline,
         card: ModelCard,
-        hash_: str,
+        hash_: str = "unsaved",
         finish: Lift | Detail | None = None,
     ) -> None:
         self.pipeline = pipeline
         self.card = card
-        self.hash = hash_
         self.finish = finish
         """What takes the canvas to the frame's size; None enlarges without added detail."""
+        self.hash = hash_
+        """The fingerprint of the folder that the model was loaded from."""
 
     to_scale = True
     """See ``SceneSynthesizer``."""
@@ -142,7 +143,8 @@ class Synthesizer:
         canvases = self._sampled(
             conditions,
             seeds,
-            (steps, guidance),
+            steps,
+            guidance,
             lambda done, first: report(done, lambda: _Look(first())),
         )
         looks = [_Look(canvas) for canvas in canvases]
@@ -155,7 +157,8 @@ class Synthesizer:
             again = self._sampled(
                 closer,
                 [seeds[i] for i in views],
-                (steps, guidance),
+                steps,
+                guidance,
                 lambda done, first: report(steps + done, lambda: look_so_far(first)),
             )
             for (i, view), canvas in zip(views.items(), again, strict=True):
@@ -169,11 +172,12 @@ class Synthesizer:
         self,
         conditions: Sequence[Condition],
         seeds: Sequence[int],
-        how: tuple[int, float],
+        steps: int,
+        guidance: float,
         on_step: Callable[[int, Callable[[], NDArray[np.uint8]]], None],
     ) -> NDArray[np.uint8]:
-        """Canvases, (B, 256, 384), in ``how`` = (steps, guidance). ``on_step`` is given the steps
-        done and a function that renders the first canvas so far."""
+        """Canvases, (B, 256, 384) uint8. ``on_step`` is given the steps done and a function that
+        renders the first canvas so far."""
 
         def step_end(
             pipeline: DiffusionPipeline, i: int, _t: Tensor, tensors: dict[str, Tensor]
@@ -184,8 +188,8 @@ class Synthesizer:
         return self.pipeline(
             conditions,
             seeds,
-            num_inference_steps=how[0],
-            guidance_scale=how[1],
+            num_inference_steps=steps,
+            guidance_scale=guidance,
             callback_on_step_end=step_end,
         )
 

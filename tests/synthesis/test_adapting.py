@@ -8,17 +8,17 @@ import torch
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.labelled import LabelledFrame
-from fetalstudio.formats.model_card import ModelCard
 from fetalstudio.synthesis.adapting import Halt, adapt, adapt_settings
-from fetalstudio.synthesis.pipeline import CompactPipeline, build_scheduler, build_unet
-from fetalstudio.synthesis.synthesizer import Synthesizer
+from fetalstudio.synthesis.pipeline import CompactPipeline, build_scheduler
 from tests.labelled import of_style
+from tests.synthesis.tiny_synthesizer import tiny_pipeline, tiny_synthesizer
 
 
 @pytest.fixture
 def parent() -> CompactPipeline:
-    torch.manual_seed(0)
-    return CompactPipeline(build_unet((8, 8, 16, 32)), build_scheduler(3.0), default_steps=5)
+    pipeline = tiny_pipeline(default_steps=5)
+    pipeline.register_modules(scheduler=build_scheduler(3.0))
+    return pipeline
 
 
 @pytest.fixture(scope="module")
@@ -50,16 +50,8 @@ def halted(parent: CompactPipeline, examples: list[LabelledFrame]) -> Runner:
             seen.append(halt)
             return len(seen) < enough
 
-        card = ModelCard(
-            name="parent",
-            kind="synthesizer",
-            architecture={"type": "compact"},
-            preprocessing={},
-            licence="Apache-2.0",
-            training_data={"settings": {"guidance": 2.5}},
-        )
         settings = adapt_settings(
-            Synthesizer(parent, card, "unsaved"), steps=6, batch=2, learning_rate=1e-3, seed=0
+            tiny_synthesizer(parent, guidance=2.5), steps=6, batch=2, learning_rate=1e-3, seed=0
         )
         assert settings.guidance == 2.5
         with contextlib.suppress(KeyboardInterrupt):

@@ -59,9 +59,9 @@ def build(data: Mapping[str, list[LabelledFrame]], options: argparse.Namespace) 
     )
     # Only real frames show the grain of a scanner.
     lift = fit_lift(pipeline, examples[: len(data["train"])]) if data["train"] else None
-    synthesizer = Synthesizer(pipeline, card, "unsaved", lift)
+    synthesizer = Synthesizer(pipeline, card, finish=lift)
     card = replace(card, metrics=fidelity(synthesizer, data["test"]))
-    Synthesizer(pipeline, card, "unsaved", lift).save(options.out)
+    Synthesizer(pipeline, card, finish=lift).save(options.out)
     if data["train"]:
         found = copy_index(data["train"])
         write_copy_index(found, options.out)

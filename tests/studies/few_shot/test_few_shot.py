@@ -14,13 +14,11 @@ from fetalstudio.engine.cohort_split import bundled_parts, labelled_frames, of_p
 from fetalstudio.engine.jobs.experiment.findings import Trained
 from fetalstudio.engine.jobs.experiment.mixes import BEFORE, MIXES, POSITIVE, SYNTHETIC
 from fetalstudio.engine.models.loading import find_model
-from fetalstudio.formats.model_card import ModelCard
 from fetalstudio.formats.pictures.picture_files import read_image
 from fetalstudio.project.project import Project
 from fetalstudio.studies.few_shot.__main__ import main
 from fetalstudio.studies.few_shot.figure import figure, long_table, markdown, points_of
-from fetalstudio.synthesis.pipeline import CompactPipeline, build_scheduler, build_unet
-from fetalstudio.synthesis.synthesizer import Synthesizer
+from tests.synthesis.tiny_synthesizer import tiny_synthesizer
 
 SUBJECTS = [f"s{i // 2}" for i in range(40)]
 
@@ -28,18 +26,7 @@ SUBJECTS = [f"s{i // 2}" for i in range(40)]
 @pytest.fixture
 def tiny(tmp_path: Path) -> Path:
     """A synthesizer without a head, a lift or frames that it remembers."""
-    torch.manual_seed(0)
-    unet = build_unet((8, 8, 16, 32))
-    pipeline = CompactPipeline(unet, build_scheduler(), [1.0] + [0.0] * 15, [0.5] * 16)
-    card = ModelCard(
-        name="tiny",
-        kind="synthesizer",
-        architecture={"type": "compact"},
-        preprocessing={},
-        licence="Apache-2.0",
-        training_data={},
-    )
-    Synthesizer(pipeline, card, "unsaved", None).save(tmp_path / "tiny")
+    tiny_synthesizer().save(tmp_path / "tiny")
     return tmp_path / "tiny"
 
 

@@ -231,7 +231,7 @@ class _Adapting:
         """Measure, keep the model if it is the best so far, and return whether to continue."""
         name, step = self.held.name, halt.step
         card = replace(self.parent.card, name=name)
-        synthesizer = Synthesizer(halt.pipeline, card, "unsaved", self._own_finish(halt.pipeline))
+        synthesizer = Synthesizer(halt.pipeline, card, finish=self._own_finish(halt.pipeline))
         left = self.countdown.left(step)
         self.held.report(Progress(step, self.request.steps, left, "adapting, measuring"))
         figures, pictures = self._measure(synthesizer)
@@ -275,7 +275,7 @@ class _Adapting:
 
     def _save(self, synthesizer: Synthesizer, measured: Measurement) -> None:
         card = self._base_card(_card_figures(measured.figures))
-        saved = Synthesizer(synthesizer.pipeline, card, "unsaved", synthesizer.finish)
+        saved = Synthesizer(synthesizer.pipeline, card, finish=synthesizer.finish)
         with atomic_folder(self.held.folder) as temporary:
             saved.save(temporary)
             write_copy_index(self.neighbours, temporary)
