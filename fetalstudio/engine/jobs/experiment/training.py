@@ -81,8 +81,7 @@ def dice_of(
         progress.check()
         h, w = example.image.shape
         embedding = cache.embed(segmenter, key, example.image)[None].float().to(segmenter.device)
-        box = example.ellipse.box() if segmenter.prompt == "box" else None
+        box = example.prompt_box(segmenter.prompt)
         found = segmenter.predict_embedded(embedding, (w, h), box=box)
-        mask = found.mask if found.ellipse is None else found.ellipse.mask((w, h))
-        result.append(dice(mask, example.ellipse.mask((w, h))))
+        result.append(dice(found.head, example.ellipse.mask((w, h))))
     return tuple(result)

@@ -290,8 +290,7 @@ class _Training:
         self.held.report(Preview(montage(shown, columns=2), caption, stays=True))
 
     def _predict(self, tuned: Segmenter, example: LabelledFrame) -> Prediction:
-        box = example.ellipse.box() if tuned.prompt == "box" else None
-        return tuned.predict(example.image, box=box)
+        return tuned.predict(example.image, box=example.prompt_box(tuned.prompt))
 
     def _save(self, tuned: Segmenter, figures: EpochFigures) -> None:
         metrics = {"validation_dice": figures.validation_dice, "epoch": figures.epoch}
