@@ -51,10 +51,9 @@ class Synthesizer:
     ) -> None:
         self.pipeline = pipeline
         self.card = card
+        self.hash = hash_
         self.finish = finish
         """What takes the canvas to the frame's size; None enlarges without added detail."""
-        self.hash = hash_
-        """The fingerprint of the folder that the model was loaded from."""
 
     to_scale = True
     """See ``SceneSynthesizer``."""

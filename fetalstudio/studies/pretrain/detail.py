@@ -67,7 +67,7 @@ def build(data: Mapping[str, list[LabelledFrame]], options: argparse.Namespace) 
             device=pick_device(),
             watch=Watch(Log(), lambda: stopped[0]),
         )
-    synthesizer = Synthesizer(parent.pipeline, parent.card, finish=Detail(net))
+    synthesizer = Synthesizer(parent.pipeline, parent.card, "unsaved", Detail(net))
     equalised = equalise(synthesizer, net, examples)
     detail = {
         **training_data(data["train"], asdict(settings), 0, options.kind),
