@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import io
 import json
 import shutil
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rich.console import Console as RichConsole
 
 from fetalstudio.cli import main
 from fetalstudio.cli.console import Console, plain
@@ -427,20 +425,6 @@ def test_what_an_export_cannot_hold_is_told(
     told = capsys.readouterr()
     (problem,) = json.loads(told.out)["problems"]
     assert frame.name in problem and problem in told.err.replace("\n", " ")
-
-
-def test_json_is_read_on_any_console(capsys: pytest.CaptureFixture[str]) -> None:
-    Console(as_json=True).result({"path": "/data/Kliniek-Łódź"}, "")
-    told = capsys.readouterr().out
-    assert told.isascii() and json.loads(told) == {"path": "/data/Kliniek-Łódź"}
-
-
-def test_a_terminal_shows_how_much_of_a_large_file_is_read() -> None:
-    console, shown = Console(as_json=False), io.StringIO()
-    console.rich = RichConsole(file=shown, force_terminal=True, width=100)
-    with console.reading("reading sam.pth") as progress:
-        progress.advance(500_000, 1_000_000)
-    assert "reading sam.pth" in shown.getvalue() and "0.5/1.0 MB" in shown.getvalue()
 
 
 def test_a_report_that_cannot_be_written_costs_no_figures(
