@@ -6,15 +6,24 @@ import dataclasses
 import json
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 from rich.console import Console as RichConsole
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.progress import Progress as RichProgress
 
 from fetalstudio.core.errors import UserError
+from fetalstudio.core.progress import Progress
 from fetalstudio.core.words import format_duration
 from fetalstudio.engine.process import events
 from fetalstudio.engine.process.job import Request, job_of
@@ -30,6 +39,20 @@ class ProblemsFoundError(UserError):
     def __init__(self, message: str, report: Mapping[str, Any]) -> None:
         super().__init__(message)
         self.report = report
+
+
+class _Bar:
+    """The `Progress` of work that is no job, shown as a bar. Ctrl-C stops it by itself."""
+
+    def __init__(self, bar: RichProgress, note: str) -> None:
+        self._bar = bar
+        self._task = bar.add_task(note, total=None)
+
+    def advance(self, done: int, total: int, note: str = "") -> None:
+        self._bar.update(self._task, completed=done, total=total, description=note or None)
+
+    def check(self) -> None:
+        pass
 
 
 class Console:
@@ -54,7 +77,7 @@ class Console:
         )
         # Without a terminal a bar would be noise in a log file.
         terminal = self.rich.is_terminal
-        with Progress(*columns, console=self.rich, disable=not terminal, transient=True) as bar:
+        with RichProgress(*columns, console=self.rich, disable=not terminal, transient=True) as bar:
             task = bar.add_task(job, total=None, left="")
 
             def on_event(event: events.Event) -> None:
@@ -85,6 +108,14 @@ class Console:
                     self.warn(event.message)
 
             return run_job(request, on_event)
+
+    @contextmanager
+    def reading(self, note: str) -> Iterator[Progress]:
+        """A `Progress` that counts bytes, with a bar on a terminal; ``note`` says what is read."""
+        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+        terminal = self.rich.is_terminal
+        with RichProgress(*columns, console=self.rich, disable=not terminal, transient=True) as bar:
+            yield _Bar(bar, note)
 
     def say(self, text: str) -> None:
         """Show ``text`` to a person."""

@@ -8,11 +8,8 @@ import math
 from fetalstudio.cli.console import Console
 from fetalstudio.cli.train import add_training_settings, chosen_settings
 from fetalstudio.core.statistics import FEW_REPEATS
-from fetalstudio.engine.jobs.experiment.request import (
-    ExperimentRequest,
-    ExperimentResult,
-    name_of,
-)
+from fetalstudio.engine.jobs.experiment.request import ExperimentRequest, ExperimentResult
+from fetalstudio.engine.jobs.experiment.wording import name_of
 
 
 def options(parser: argparse.ArgumentParser) -> None:

@@ -189,7 +189,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
             case "purge":
                 _purge(project, options, console)
             case _:
-                _tell(_amend(project, options, console), console)
+                _show(_amend(project, options, console), console)
 
 
 def _amend(project: Project, options: argparse.Namespace, console: Console) -> Amendment:
@@ -203,6 +203,12 @@ def _amend(project: Project, options: argparse.Namespace, console: Console) -> A
             return amendments.undo(options.amendment, author=author)
         case "redo":
             return amendments.redo(options.amendment, author=author)
+    return _amend_chosen(project, options, console)
+
+
+def _amend_chosen(project: Project, options: argparse.Namespace, console: Console) -> Amendment:
+    """Amend the chosen frames. Raises ``ValueError`` for an action that amends none."""
+    amendments, author = project.amendments, options.author
     ids = [frame.id for frame in chosen(project, options)]
     match options.action:
         case "set-subject":
@@ -224,11 +230,15 @@ def _amend(project: Project, options: argparse.Namespace, console: Console) -> A
             )
         case "set-cohort":
             return amendments.set_cohort(ids, options.new_cohort, author=author)
-    for sentence in sentences(removal_effect(project, ids)):
-        console.say(sentence)
-    if not options.yes:
-        raise InputError("Nothing was removed. Repeat the command with --yes to remove them.")
-    return amendments.remove(ids, author=author)
+        case "remove":
+            for sentence in sentences(removal_effect(project, ids)):
+                console.say(sentence)
+            if not options.yes:
+                raise InputError(
+                    "Nothing was removed. Repeat the command with --yes to remove them."
+                )
+            return amendments.remove(ids, author=author)
+    raise ValueError(f"{options.action} amends no frames")
 
 
 def _check(questions: Sequence[str], options: argparse.Namespace, console: Console) -> None:
@@ -448,7 +458,7 @@ def _purge(project: Project, options: argparse.Namespace, console: Console) -> N
     console.result({"purged": purged}, f"Deleted {counted(purged, 'frame')} for good.")
 
 
-def _tell(amendment: Amendment, console: Console) -> None:
+def _show(amendment: Amendment, console: Console) -> None:
     for old, new in amendment.renamed:
         console.say(f"{old} is now named {new}: its name was taken in the cohort.")
     description = amendment.description[0].upper() + amendment.description[1:]

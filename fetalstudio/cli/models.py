@@ -100,7 +100,8 @@ def _add(options: argparse.Namespace, console: Console) -> None:
     path = Path(options.what)
     console.say("Reading the weights once, so that changes to them are noticed later.")
     if is_sam(path):
-        added = add_sam(path, options.name, options.profile)
+        with console.reading(f"reading {path.name}") as progress:
+            added = add_sam(path, options.name, options.profile, progress)
         if left_out := ModelCard.read(added.folder).training_data["left_out"]:
             console.say(f"Left out: {left_out}.")
         hint = (
@@ -108,7 +109,8 @@ def _add(options: argparse.Namespace, console: Console) -> None:
             "without."
         )
     else:
-        added = add_base_model(path, options.name, options.config)
+        with console.reading(f"reading {path.name}") as progress:
+            added = add_base_model(path, options.name, options.config, progress)
         hint = (
             "It has never seen an ultrasound: adapt it with `fetalstudio adapt-sd PROJECT --base "
             f"{added.name}`."

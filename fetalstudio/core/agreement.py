@@ -20,9 +20,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fetalstudio.core.biometry import NORMAL_95, measure
+from fetalstudio.core.biometry import measure
 from fetalstudio.core.calibration import Calibration
-from fetalstudio.core.distributions import f_quantile, t_quantile
+from fetalstudio.core.distributions import NORMAL_95, f_quantile, t_quantile
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.metrics import Interval
 from fetalstudio.core.progress import NO_PROGRESS, Progress

@@ -82,7 +82,10 @@ def place(
 def _vary(
     rng: np.random.Generator, kind: Augmentation, image: NDArray[np.uint8]
 ) -> NDArray[np.uint8]:
-    """Random gain, gamma, blur, speckle and shadow on an (H, W) uint8 image; black stays black."""
+    """An (H, W) uint8 image with random tilt, shadow, blur, speckle, gamma and gain.
+
+    Black stays black.
+    """
     x = image.astype(np.float32) / 255
     if kind.tilt:
         x = x * np.exp(_ramp(rng, x.shape) * float(rng.uniform(0, kind.tilt)))
@@ -110,7 +113,7 @@ def augment(
     ellipse: Ellipse,
     target: Size,
 ) -> tuple[NDArray[np.uint8], Ellipse]:
-    """One varied copy of a frame on a ``target`` grid, with its ellipse in that grid."""
+    """A varied copy of a frame, (H, W) uint8, on a ``target`` grid, with its ellipse there."""
     h, w = image.shape
     affine = place(rng, kind, (w, h), target, keep=ellipse)
     moved = warp(image, affine, target).astype(np.uint8)

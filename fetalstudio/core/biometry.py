@@ -74,10 +74,6 @@ class Spread:
     ofd: float
 
 
-NORMAL_95 = 1.96
-"""Standard deviations to either side within which 95 % of normally distributed errors lie."""
-
-
 @dataclass(frozen=True, slots=True)
 class GestationalAge:
     """A gestational age by one formula, or the reason why there is none."""

@@ -14,18 +14,19 @@ from fetalstudio.core.ellipse import Ellipse
 
 _DIRECTIONS = 96
 _LEAST_SEEN = 16
-"""Directions in which both outlines have to be in the picture, and apart."""
+"""The fewest directions in which both outlines lie in the picture, and apart from each other."""
 _STEP = 0.01
-"""Of the logarithm of the distance from the centre, as all lengths here."""
+"""The step along a ray, in the natural logarithm of the distance from the centre; the lengths of a
+look are in this logarithm, too."""
 _LEAST_GRAIN = 0.5
-"""px of smoothing."""
+"""The least smoothing, in px."""
 _SMALLEST = 12.0
-"""px of a semi-axis: around a smaller outline, speckle and a skull look alike."""
+"""The least semi-axis, in px: around a smaller outline, speckle and a skull look alike."""
 _SHIFT, _SCALES = 0.6, (0.5, 0.64, 1.5)
-"""Of the outlines around one: how far they are shifted, of the shorter semi-axis, and how long they
-are."""
+"""The outlines around one are shifted by this share of its shorter semi-axis, or scaled by these
+factors."""
 _NEAREST = 1e-9
-"""Times its radius: the centre of an outline itself."""
+"""The distance that stands for the centre of an outline, whose logarithm would be infinite."""
 _OUTSIDE = -1000.0
 
 _Values = NDArray[np.float32]
@@ -38,10 +39,11 @@ class _Look:
     around: float
     """How far the skull may be from the outline."""
     gap: float
+    """How far the flanks begin beyond that."""
     flank: float
-    """What lies beside it inside and outside, and between both."""
+    """How wide the flanks are, inside and outside, with which the skull is compared."""
     apart: float
-    """From which on two outlines are looked at in a direction."""
+    """How far two outlines must be apart in a direction for the direction to count."""
     grain: float
     """The smoothing, as a share of a semi-axis. It grows with the root of an outline's size, so
     that mere speckle, of which more lies near a longer one, prefers none."""
@@ -125,6 +127,7 @@ class _Ring:
         self.clear = self.bright - np.fmax(inside, outside)
 
     def compared(self, other: _Ring) -> float | None:
+        """How much better this outline fits than the other; see :func:`fits_better`."""
         apart = self.look.apart
         counts = (self._from(other) >= apart) & (other._from(self) >= apart)
         counts &= np.isfinite(self.clear) & np.isfinite(other.clear)

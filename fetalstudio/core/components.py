@@ -19,13 +19,15 @@ def labelled(mask: NDArray[np.integer], connectivity: Literal[4, 8] = 8) -> NDAr
 
 
 def areas(labels: NDArray[np.int32]) -> NDArray[np.int64]:
-    """How many px each part has, by its number; the first is what belongs to none."""
+    """The number of px of each part, by its number; the first entry counts those of no part."""
     return np.bincount(labels.ravel()).astype(np.int64, copy=False)
 
 
 def boxes(labels: NDArray[np.int32]) -> NDArray[np.int64]:
-    """(left, top, right, bottom) of each part, right and bottom outside it, (N, 4); the first is
-    that of number 1."""
+    """(N, 4): left, top, right and bottom of each part in px, from number 1 on.
+
+    Right and bottom are the first column and row beyond the part.
+    """
     at = np.flatnonzero(labels != 0)
     numbers = labels.ravel()[at]
     order = np.argsort(numbers, kind="stable")

@@ -119,33 +119,25 @@ class Ellipse:
 
     @classmethod
     def from_axis(
-        cls,
-        end1: tuple[float, float],
-        end2: tuple[float, float],
-        side: tuple[float, float],
-        side2: tuple[float, float] | None = None,
+        cls, end1: tuple[float, float], end2: tuple[float, float], side: tuple[float, float]
     ) -> Ellipse:
-        """From the two ends of one axis and one or two points on the outline beside it.
+        """From the two ends of one axis and a point on the outline beside it, (x, y) in px each.
 
-        Raises ``ValueError`` if a side point lies on the axis or beyond its ends.
+        Raises ``ValueError`` if that point lies on the axis or beyond its ends.
         """
         p, q = np.array(end1, float), np.array(end2, float)
         centre, half = (p + q) / 2, float(np.linalg.norm(q - p)) / 2
         if half <= 0:
             raise ValueError("the two ends of the axis are the same point")
         direction = (q - p) / (2 * half)
-        widths = []
-        for point in (side, side2):
-            if point is None:
-                continue
-            rel = np.array(point, float) - centre
-            along = float(rel @ direction) / half
-            across = abs(float(rel[0] * direction[1] - rel[1] * direction[0]))
-            if abs(along) >= 1 or across <= 0:
-                raise ValueError("a side point must lie beside the axis, between its ends")
-            widths.append(across / math.sqrt(1 - along * along))
+        rel = np.array(side, float) - centre
+        along = float(rel @ direction) / half
+        across = abs(float(rel[0] * direction[1] - rel[1] * direction[0]))
+        if abs(along) >= 1 or across <= 0:
+            raise ValueError("a side point must lie beside the axis, between its ends")
+        other = across / math.sqrt(1 - along * along)
         angle = math.degrees(math.atan2(direction[1], direction[0]))
-        return cls.of(centre[0], centre[1], half, float(np.mean(widths)), angle)
+        return cls.of(centre[0], centre[1], half, other, angle)
 
     # -- derived ----------------------------------------------------------------------------
 

@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 Points = NDArray[np.float64]
 """(n, 2) x and y."""
+Parameters = tuple[float, float, float, float, float]
+"""An ellipse: cx, cy, one semi-axis, the other, and the angle of the first in degrees."""
 
 
-def fit_ellipse(points: Points) -> tuple[float, float, float, float, float]:
-    """Fit an ellipse: (cx, cy, semi-axis, other semi-axis, angle of the first in degrees).
+def fit_ellipse(points: Points) -> Parameters:
+    """Fit an ellipse to all of the points, in their unit.
 
     Fitzgibbon's direct fit always finds an ellipse, but a too small one if only part of the outline
     is given. Minimising the distances to the points from there removes most of this bias.
@@ -36,22 +38,21 @@ def fit_ellipse(points: Points) -> tuple[float, float, float, float, float]:
     return x * spread + mean[0], y * spread + mean[1], a * spread, b * spread, math.degrees(angle)
 
 
-def robust_fit(
-    points: Points, tolerance: float, *, seed: int = 0, trials: int = 200
-) -> tuple[tuple[float, float, float, float, float], NDArray[np.bool_]]:
+def robust_fit(points: Points, tolerance: float) -> tuple[Parameters, NDArray[np.bool_]]:
     """:func:`fit_ellipse` to the points that agree on one, and which these are, (n,) bool.
 
-    RANSAC (Fischler and Bolles 1981): of many ellipses through six points each, the one with the
-    most points within ``tolerance``; then the fit to those, twice. Raises ``ValueError`` where
-    no ellipse is found, and for fewer than six points.
+    RANSAC (Fischler and Bolles 1981): of 200 ellipses through six points each, drawn by the same
+    seed every time, the one with the most points within ``tolerance`` (in the unit of the points);
+    then the fit to those, twice. Raises ``ValueError`` where no ellipse is found, and for fewer
+    than six points.
     """
     if len(points) < 6:
         raise ValueError("an ellipse needs at least six points to choose from")
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     # A thousand points are as good as all pixels of a line, in a fraction of the time.
     sample = points[rng.permutation(len(points))[:1000]]
     near, most = None, 5
-    for _ in range(trials):
+    for _ in range(200):
         six = sample[rng.choice(len(sample), 6, replace=False)]
         (x, y), (d1, d2), degrees = cv2.fitEllipseDirect(six.astype(np.float32))
         trial = np.array([x, y, d1 / 2, d2 / 2, math.radians(degrees)])
@@ -71,10 +72,8 @@ def robust_fit(
     return found, np.abs(_distances(params, points)[0]) < tolerance
 
 
-def settle(
-    start: tuple[float, float, float, float, float], points: Points, scale: float
-) -> tuple[float, float, float, float, float]:
-    """The ellipse near ``start`` with the least Huber loss, in the form of :func:`fit_ellipse`.
+def settle(start: Parameters, points: Points, scale: float) -> Parameters:
+    """The ellipse near ``start`` with the least Huber loss.
 
     Points farther than ``scale`` count linearly instead of squared (Huber 1964), so that a notch or
     a bulge moves the ellipse less. Returns ``start`` if the fit does not converge.
@@ -91,10 +90,8 @@ def settle(
     return (*params[:4].tolist(), math.degrees(params[4]))
 
 
-def distances(
-    params: tuple[float, float, float, float, float], points: Points
-) -> NDArray[np.float64]:
-    """Signed distances of points, (n, 2), to an ellipse as :func:`fit_ellipse` gives it, (n,)."""
+def distances(params: Parameters, points: Points) -> NDArray[np.float64]:
+    """Signed distances of points to an ellipse, (n,), negative inside."""
     return _distances(np.array([*params[:4], math.radians(params[4])]), points)[0]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -89,25 +89,15 @@ class Affine:
         return np.asarray(mapped)
 
 
-def letterbox(
-    source: Size,
-    target: Size,
-    *,
-    fit: Literal["inside", "cover"] = "inside",
-    anchor: Literal["centre", "top-left"] = "centre",
-) -> Affine:
-    """Fits a ``source`` grid into a ``target`` grid by one uniform scale, never a stretch.
+def letterbox(source: Size, target: Size) -> Affine:
+    """Fits a ``source`` grid into the middle of a ``target`` grid by one uniform scale.
 
-    ``inside`` leaves bars, ``cover`` crops. ``anchor`` places the source in the spare room.
+    Nothing is stretched or cropped; bars are left on two sides.
     """
-    ratios = (target[0] / source[0], target[1] / source[1])
-    s = min(ratios) if fit == "inside" else max(ratios)
+    s = min(target[0] / source[0], target[1] / source[1])
     spare = (target[0] - s * source[0], target[1] - s * source[1])
-    share = 0.5 if anchor == "centre" else 0.0
     # Pixel centres are at integers, so it is edges that scale: x' + .5 = s (x + .5).
-    return Affine(
-        xx=s, x0=0.5 * s - 0.5 + share * spare[0], yy=s, y0=0.5 * s - 0.5 + share * spare[1]
-    )
+    return Affine(xx=s, x0=0.5 * s - 0.5 + spare[0] / 2, yy=s, y0=0.5 * s - 0.5 + spare[1] / 2)
 
 
 def warp(

@@ -13,6 +13,7 @@ from fetalstudio.core.biometry import measure, trimester
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.geometry import Size
+from fetalstudio.core.prompts import Prompt
 
 Unit = Literal["mm", "px"]
 Pixels = NDArray[np.uint8]
@@ -65,6 +66,13 @@ class LabelledFrame:
     def style(self) -> str:
         """The style of synthesis that the frame shows: its trimester, or ``any``."""
         return style_of(self.ellipse, self.calibration)
+
+    def prompt_box(self, prompt: Prompt) -> tuple[float, float, float, float] | None:
+        """The box (x0, y0, x1, y1) of the ellipse in px for the prompt ``box``; None for another.
+
+        With it a segmenter is measured: it is given the box of the answer.
+        """
+        return self.ellipse.box() if prompt == "box" else None
 
     def circumference(self, ellipse: Ellipse, unit: Unit) -> float:
         """Head circumference of an ellipse on this frame, in mm if it is calibrated, else in px."""

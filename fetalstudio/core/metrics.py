@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fetalstudio.core.distributions import NORMAL_95
+
 FAILURE = 0.9
 """A Dice below this counts as a failure."""
 Mask = NDArray[np.generic]
@@ -74,10 +76,13 @@ class Interval:
 
 
 def limits_of_agreement(differences: Sequence[float]) -> tuple[float, float] | None:
-    """Mean -/+ 1.96 standard deviations (Bland and Altman 1986); None for fewer than two values."""
+    """The mean -/+ 1.96 standard deviations (Bland and Altman 1986), in the unit of the values.
+
+    None for fewer than two values.
+    """
     if len(differences) < 2:
         return None
-    mean, spread = float(np.mean(differences)), 1.96 * float(np.std(differences, ddof=1))
+    mean, spread = float(np.mean(differences)), NORMAL_95 * float(np.std(differences, ddof=1))
     return mean - spread, mean + spread
 
 
@@ -88,7 +93,7 @@ def wilson_interval(successes: int, n: int) -> tuple[float, float]:
     """
     if not (0 <= successes <= n and n > 0):
         raise ValueError(f"{successes} of {n} is no share")
-    z, share = 1.96, successes / n
+    z, share = NORMAL_95, successes / n
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * (share * (1 - share) / n + z * z / (4 * n * n)) ** 0.5
     return max(0.0, centre - half), min(1.0, centre + half)

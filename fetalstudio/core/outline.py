@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from fetalstudio.core.ellipse import Ellipse, largest_component, main_strokes
 from fetalstudio.core.fit import distances, robust_fit
 
-PAPER_THRESHOLD = 180
-"""Grey level, after normalisation, from which a pixel belongs to the outline."""
+_THRESHOLD = 180
+"""Grey level, after normalisation, from which a pixel belongs to the outline; that of the paper."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,25 +37,19 @@ class Outline:
         return self.coverage * self.agreement * (1 - loss)
 
 
-def find_outline(
-    image: NDArray[np.uint8], *, threshold: int | None = PAPER_THRESHOLD, filled: bool = False
-) -> Outline | None:
+def find_outline(image: NDArray[np.uint8], *, filled: bool = False) -> Outline | None:
     """The ellipse whose outline is bright in ``image``, (H, W) uint8; None if there is none.
 
-    The image is normalised to 0 to 255 and thresholded (None: by Otsu), and specks are removed. The
-    result is the ellipse that most of the line agrees on. With ``filled`` the inside of the ellipse
-    is bright too, and the line is the edge of the largest bright region.
+    The image is normalised to 0 to 255 and thresholded, and specks are removed. The result is the
+    ellipse that most of the line agrees on. With ``filled`` the inside of the ellipse is bright
+    too, and the line is the edge of the largest bright region.
     """
     # A filled head may cover more than half of the image.
     low, high = float(np.percentile(image, 5 if filled else 50)), float(image.max())
     if high - low < 16:
         return None
     stretched = np.clip((image.astype(np.float32) - low) * (255 / (high - low)), 0, 255)
-    grey = stretched.astype(np.uint8)
-    level = threshold
-    if level is None:
-        level = int(cv2.threshold(grey, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)[0])
-    bright = grey >= level
+    bright = stretched.astype(np.uint8) >= _THRESHOLD
     line = _around(bright) if filled else main_strokes(bright)
     points = np.argwhere(line)[:, ::-1].astype(np.float64)
     tolerance = max(1.5, 0.008 * max(image.shape))

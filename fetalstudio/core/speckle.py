@@ -25,6 +25,8 @@ _STRIDE: Final = 48
 _LONGEST: Final = 20.0
 """Largest correlation length in px that a window can show."""
 _STEP: Final = 0.25
+_FEWEST: Final = 6
+"""With fewer windows, a slope over depth would be chance."""
 _SLOW: Final = SIDE / 6
 """px: sigma of what is taken for anatomy when lengths are measured."""
 _LEAST_SPREAD: Final = 1.0
@@ -93,12 +95,12 @@ def speckle_of(image: NDArray[np.uint8], tissue: NDArray[np.uint8], probe: Probe
 
 
 def power_at_ends(
-    image: NDArray[np.uint8], tissue: NDArray[np.uint8], probe: Probe, least: int = 6
+    image: NDArray[np.uint8], tissue: NDArray[np.uint8], probe: Probe
 ) -> Floats | None:
     """(2, 2, 6): the power of :class:`Speckle` near the probe and far from it, as straight lines
-    over depth. None if fewer than ``least`` windows show tissue."""
+    over depth. None if fewer than six windows show tissue."""
     windows = _Windows.of(image, tissue, probe)
-    if windows is None or len(windows.depth) < least:
+    if windows is None or len(windows.depth) < _FEWEST:
         return None
     power = _powers(windows.centred, windows.beams)
     # A prior of level lines: a few windows at one depth say nothing about the slope.

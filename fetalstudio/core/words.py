@@ -36,7 +36,7 @@ def listed(names: Collection[str], most: int) -> str:
 
 
 def natural_order(text: str) -> list[tuple[int, str]]:
-    """Sorts ``9_HC`` before ``10_HC``, whatever the case."""
+    """A sort key that puts ``9_HC`` before ``10_HC``, whatever the case."""
     parts = _NUMBERS.split(text.lower())
     return [(int(p), "") if p.isdigit() and p.isascii() else (-1, p) for p in parts]
 

@@ -182,8 +182,7 @@ def _measured(
     for cohort, items in chosen.items():
         pairs, subjects = [], []
         for item in items:
-            box = item.ellipse.box() if prompt == "box" else None
-            found = _found(segmenter, item, box, outline, answers)
+            found = _found(segmenter, item, item.prompt_box(prompt), outline, answers)
             if found is not None:
                 pairs.append((item.ellipse, found))
                 subjects.append(item.subject)

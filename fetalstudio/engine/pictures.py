@@ -52,11 +52,12 @@ class Curve:
     y: Sequence[float]
 
 
-def curves(
-    title: str, lines: Sequence[Curve], *, size: tuple[int, int] = (768, 320), x_name: str = "epoch"
-) -> NDArray[np.uint8]:
-    """A plain line plot, dark like the window, with the ends of both axes; RGB (H, W, 3) uint8."""
-    width, height = size
+def curves(title: str, lines: Sequence[Curve]) -> NDArray[np.uint8]:
+    """A plain line plot over the epochs, dark like the window, with the ends of both axes.
+
+    RGB (320, 768, 3) uint8.
+    """
+    width, height = 768, 320
     left, right, top, bottom = 80, width - 24, 44, height - 36
     plot = np.full((height, width, 3), 24, np.uint8)
     cv2.rectangle(plot, (left, top), (right, bottom), (70, 70, 70), 1)
@@ -77,7 +78,7 @@ def curves(
     _text(plot, f"{y1:.4g}", (8, top + 8), (160, 160, 160))
     _text(plot, f"{y0:.4g}", (8, bottom), (160, 160, 160))
     _text(plot, f"{x0:g}", (left, height - 12), (160, 160, 160))
-    _text(plot, f"{x_name} {x1:g}", (right - 22 - 9 * len(x_name), height - 12), (160, 160, 160))
+    _text(plot, f"epoch {x1:g}", (right - 67, height - 12), (160, 160, 160))
     return plot
 
 

@@ -16,11 +16,13 @@ from fetalstudio.core.errors import UserError
 from fetalstudio.core.names import checked_model_name, free_model_name
 from fetalstudio.core.progress import Stopped
 from fetalstudio.engine.models.catalogue import list_models
-from fetalstudio.formats.model_card import Kind
+from fetalstudio.engine.process.job import CancelCheck, Report, report_in_run
+from fetalstudio.engine.process.progress import Steps
+from fetalstudio.project.models import ModelKind
 from fetalstudio.project.project import Project
 from fetalstudio.project.store.records import Run, RunState
 
-_MAKES: Mapping[str, Kind | None] = {
+_MAKES: Mapping[str, ModelKind | None] = {
     "train": "segmenter",
     "adapt": "synthesizer",
     "adapt-sd": "synthesizer",
@@ -34,9 +36,18 @@ _STATE_FILES = ("models/.run-{id}.pt", "models/{id}/state.pt", "models/.adapt-{i
 class ResumableRun:
     """A run that this process holds. No other process can resume it or take its name."""
 
-    def __init__(self, project: Project, record: Run) -> None:
-        self._project = project
+    def __init__(
+        self, project: Project, record: Run, report: Report, cancelled: CancelCheck
+    ) -> None:
+        self.project = project
         self.id, self.name = record.id, record.name
+        self.report = report_in_run(report, project.path, record.id)
+        """Reports an event of the job, which then names this run."""
+        self.cancelled = cancelled
+        """How the job is asked to stop."""
+        self.has_model = any(model.run_id == record.id for model in project.models.all())
+        """Whether the project has a model of this run."""
+        self._job = record.job
         self.history = record.history
         """The entries from before the run was resumed; empty for a new run."""
         self.folder = project.path / "models" / str(record.id)
@@ -54,12 +65,30 @@ class ResumableRun:
     def record(self, entry: Mapping[str, Any]) -> None:
         """Append an entry to the history. ``seconds`` is :attr:`elapsed_s` unless it is given."""
         entry = {"seconds": self.elapsed_s, **entry}
-        self._project.runs.update(self.id, history_entry=entry)
+        self.project.runs.update(self.id, history_entry=entry)
+
+    def steps(
+        self, total: int | None, note: str = "", *, done: int = 0, finishing: bool = False
+    ) -> Steps:
+        """The progress of ``total`` steps of this run; see :class:`Steps`."""
+        return Steps(total, self.report, self.cancelled, note, done=done, finishing=finishing)
+
+    def add_model(self, metrics: Mapping[str, Any]) -> None:
+        """Add the model in :attr:`folder` to the project, unless an earlier step has added it.
+
+        Raises :class:`InputError` for a name that was taken in the meantime.
+        """
+        kind = _MAKES[self._job]
+        assert kind is not None  # an experiment has no folder with a model
+        if not self.has_model:
+            path = self.folder.relative_to(self.project.path).as_posix()
+            self.project.models.add(self.name, kind, path, run_id=self.id, metrics=metrics)
+            self.has_model = True
 
     def finish(self, verdict: Mapping[str, Any], *, cancelled: bool = False) -> None:
         """End the run with its verdict. A ``cancelled`` run keeps its checkpoint."""
         state: RunState = "cancelled" if cancelled else "finished"
-        self._project.runs.update(self.id, state=state, verdict=verdict)
+        self.project.runs.update(self.id, state=state, verdict=verdict)
         if not cancelled:
             self.drop_state()
 
@@ -72,6 +101,8 @@ class ResumableRun:
 def resumable_run(
     project: Project,
     job: str,
+    report: Report,
+    cancelled: CancelCheck,
     *,
     name: str | None,
     stem: str,
@@ -80,6 +111,8 @@ def resumable_run(
     resume: Run | None = None,
 ) -> Iterator[ResumableRun]:
     """Start a run of ``job``, or resume the run ``resume``, and hold it for the ``with`` block.
+
+    ``report`` and ``cancelled`` are those of the job, which it uses through the run from then on.
 
     A new run is called ``name``, or ``<stem>-<number>`` where that is None. No other run gets this
     name until the run is finished or can no longer be resumed. A run that the block neither
@@ -97,7 +130,7 @@ def resumable_run(
             record = project.runs.start(chosen, {**settings, "job": job}, data)
         else:
             record = _taken_up(project, resume)
-    run = ResumableRun(project, record)
+    run = ResumableRun(project, record, report, cancelled)
     ended: RunState = "failed"
     try:
         yield run
@@ -159,7 +192,9 @@ def check_new_name(project: Project, job: str, name: str | None) -> None:
         checked_model_name(name, names_in_use(project, _MAKES[job]))
 
 
-def names_in_use(project: Project, kind: Kind | None, *, besides: int | None = None) -> set[str]:
+def names_in_use(
+    project: Project, kind: ModelKind | None, *, besides: int | None = None
+) -> set[str]:
     """The names that a new model of ``kind`` cannot have.
 
     These are the names of the models that can be loaded, and of the runs that are under way or can

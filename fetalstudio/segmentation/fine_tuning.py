@@ -30,7 +30,7 @@ from fetalstudio.segmentation.embeddings import EmbeddingCache
 from fetalstudio.segmentation.epochs import EpochFigures, Epochs, Found, Validated
 from fetalstudio.segmentation.examples import Embedded, embed_all, laid, varied
 from fetalstudio.segmentation.lora import add_lora
-from fetalstudio.segmentation.sam import decode, dice_ce, jittered_boxes, paper_boxes
+from fetalstudio.segmentation.sam import decode, dice_ce, jittered_boxes, paper_boxes, reached_iou
 from fetalstudio.segmentation.segmenter import Segmenter
 from fetalstudio.segmentation.tuned_weights import TunedWeights
 
@@ -340,12 +340,9 @@ def _loss(
     )
     # The head ends where the segmenter will look for its outline.
     logits = logits - segmenter.level
-    with torch.no_grad():
-        found, true = logits > 0, targets > 0.5
-        union = (found | true).sum((1, 2, 3)).clamp(min=1)
-        actual = (found & true).sum((1, 2, 3)) / union
     expected = (segmenter.confidence or Confidence()).of_tensor(estimate.float()[:, 0])
-    return dice_ce(logits, targets) + iou_weight * functional.mse_loss(expected, actual)
+    reached = reached_iou(logits, targets)
+    return dice_ce(logits, targets) + iou_weight * functional.mse_loss(expected, reached)
 
 
 @torch.no_grad()
@@ -361,15 +358,18 @@ def _validate(segmenter: Segmenter, task: _Task) -> tuple[float, Validated]:
         reference = example.ellipse.mask((w, h))
         embedding = _embeddings(segmenter, [e])
         for prompt in task.prompts:
-            box, inner = None, None
+            inner = None
             if prompt == "box":
-                box = example.ellipse.box()
                 inner = torch.tensor([e.ellipse.box()], device=segmenter.device).float()
             if prompt == task.prompts[0]:
                 losses.append(_loss(segmenter, embedding, [e], inner).item())
+            box = example.prompt_box(prompt)
             found = segmenter.predict_embedded(embedding, (w, h), box=box)
-            mask = found.mask if found.ellipse is None else found.ellipse.mask((w, h))
             validated[prompt].append(
-                Found(dice(found.mask, reference), found.confidence or 0.0, iou(mask, reference))
+                Found(
+                    dice(found.mask, reference),
+                    found.confidence or 0.0,
+                    iou(found.head, reference),
+                )
             )
     return float(np.mean(losses)), validated

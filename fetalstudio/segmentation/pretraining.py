@@ -21,7 +21,7 @@ from fetalstudio.core.geometry import Affine
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.learning import OptimizerSettings, Watch, autocast, train_resumably
 from fetalstudio.segmentation.compact import CompactConfig, build_compact
-from fetalstudio.segmentation.sam import Sam, decode, dice_ce, jittered_boxes
+from fetalstudio.segmentation.sam import Sam, decode, dice_ce, jittered_boxes, reached_iou
 from fetalstudio.simulation import Clutter, draw_clutter
 
 VARIED = Augmentation(
@@ -126,11 +126,8 @@ def training_loss(sam: Sam, images: Tensor, targets: Tensor, prompt: dict[str, A
     logits = functional.interpolate(
         logits, size=targets.shape[-2:], mode="bilinear", align_corners=False
     )
-    with torch.no_grad():
-        found, true = logits > 0, targets > 0.5
-        union = (found | true).sum((1, 2, 3)).clamp(min=1)
-        actual = (found & true).sum((1, 2, 3)) / union
-    return dice_ce(logits, targets) + 0.1 * functional.mse_loss(iou[:, 0], actual)
+    reached = reached_iou(logits, targets)
+    return dice_ce(logits, targets) + 0.1 * functional.mse_loss(iou[:, 0], reached)
 
 
 @dataclass(frozen=True, slots=True)

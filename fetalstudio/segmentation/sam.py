@@ -201,3 +201,14 @@ def dice_ce(logits: Tensor, target: Tensor) -> Tensor:
     total = probability.square().sum(dims) + target.square().sum(dims)
     dice = 1 - (2 * overlap + 1e-5) / (total + 1e-5)
     return dice.mean() + functional.binary_cross_entropy_with_logits(logits, target)
+
+
+@torch.no_grad()
+def reached_iou(logits: Tensor, target: Tensor) -> Tensor:
+    """(B,): the IoU that the masks reach, which the IoU head learns to estimate.
+
+    ``logits`` and ``target`` as in :func:`dice_ce`; two empty masks have an IoU of 0.
+    """
+    found, true = logits > 0, target > 0.5
+    union = (found | true).sum((1, 2, 3)).clamp(min=1)
+    return (found & true).sum((1, 2, 3)) / union

@@ -45,6 +45,12 @@ class Prediction:
     """The expected IoU, 0 to 1: the model's own estimate, calibrated by its card. None if the card
     withholds it, because too few frames could calibrate it."""
 
+    @property
+    def head(self) -> NDArray[np.uint8]:
+        """The head as (H, W) of 0 and 1: the filled ellipse, or the mask where there is none."""
+        height, width = self.mask.shape
+        return self.mask if self.ellipse is None else self.ellipse.mask((width, height))
+
 
 class Segmenter:
     """A ``Sam`` with its preprocessing profile and its card.
@@ -134,11 +140,14 @@ class Segmenter:
 
     @torch.inference_mode()
     def predict_embedded(
-        self, embedding: Tensor, size: Size, *, box: Box | None = None, points: Points | None = None
+        self, embedding: Tensor, size: Size, *, box: Box | None = None
     ) -> Prediction:
-        """Predict from an embedding (1, 256, h, w) of a frame of ``size``; prompts in its px."""
-        self._require_prompt(box, points)
-        logits, estimate = self._look(embedding, size, Affine(), box, points)
+        """Predict from an embedding (1, 256, h, w) of a frame of ``size``; the box in its px.
+
+        Raises :class:`InputError` without a box if the model :attr:`needs_prompt`.
+        """
+        self._require_prompt(box, None)
+        logits, estimate = self._look(embedding, size, Affine(), box, None)
         return self._answer(logits, estimate, box)
 
     def predict(

@@ -33,19 +33,17 @@ def adapted(
     adapt(
         [frame.loaded() for frame in frames],
         adapt_settings(
-            parent.pipeline,
+            parent,
             steps=steps,
             batch=batch,
             learning_rate=learning_rate,
             seed=seed,
-            guidance=parent.card.training_data.get("settings", {}).get("guidance", 1.0),
         ),
         checkpoint,
         start=parent.pipeline,
         halts=[steps],
-        device=parent.pipeline.device,
         on_step=lambda step, loss: None,
         on_halt=keep,
     )
     # A segmenter's input does not resolve the fine grain, so the parent's finish is good enough.
-    return Synthesizer(halts[0].pipeline, parent.card, "unsaved", parent.finish)
+    return Synthesizer(halts[0].pipeline, parent.card, finish=parent.finish)

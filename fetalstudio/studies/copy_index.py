@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fetalstudio.core.errors import UserError
 from fetalstudio.engine.cohort_split import labelled_frames
-from fetalstudio.engine.models.copy_index import write_copy_index
+from fetalstudio.engine.models.copy_index import copy_index, write_copy_index
 from fetalstudio.formats.model_card import training_frames
 from fetalstudio.project.project import Project
 
@@ -33,7 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 f"{options.model} names. Import them and draw their ellipses first."
             )
         try:
-            found = write_copy_index(frames, options.model)
+            found = copy_index(frames)
+            write_copy_index(found, options.model)
         except UserError as error:
             raise SystemExit(str(error)) from error
     print(f"{len(found.ids)} frames; a copy is above a similarity of {found.threshold:.3f}")

@@ -128,10 +128,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _score(segmenter: Segmenter, image: NDArray[np.uint8], ellipse: Ellipse) -> float:
-    size = (image.shape[1], image.shape[0])
-    found = segmenter.predict(image)
-    mask = found.mask if found.ellipse is None else found.ellipse.mask(size)
-    return dice(mask, ellipse.mask(size))
+    height, width = image.shape
+    return dice(segmenter.predict(image).head, ellipse.mask((width, height)))
 
 
 def _milliseconds(segmenter: Segmenter, images: Sequence[NDArray[np.uint8]]) -> float:

@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.learning import Watch, load_checkpoint
 from fetalstudio.synthesis.pipeline import CompactPipeline
+from fetalstudio.synthesis.synthesizer import Synthesizer
 from fetalstudio.synthesis.training import TrainSettings, train
 
 
@@ -25,18 +24,12 @@ class Halt:
 
 
 def adapt_settings(
-    parent: CompactPipeline,
-    *,
-    steps: int,
-    batch: int,
-    learning_rate: float,
-    seed: int,
-    guidance: float,
+    parent: Synthesizer, *, steps: int, batch: int, learning_rate: float, seed: int
 ) -> TrainSettings:
-    """Settings that train all weights at a low rate.
+    """Settings that train all weights of a copy of ``parent`` at a low rate.
 
     The moving average covers about 50 steps, because single steps differ in brightness more than
-    the adapting changes it. ``guidance`` is the one that the parent learnt to follow (1: none).
+    the adapting changes it. The copy goes on with the guidance that the parent learnt to follow.
     """
     return TrainSettings(
         wide=0.0,
@@ -46,8 +39,8 @@ def adapt_settings(
         warmup=min(100, max(steps // 5, 1)),
         ema=0.98,
         seed=seed,
-        widths=tuple(parent.unet.config.block_out_channels),
-        guidance=guidance,
+        widths=tuple(parent.pipeline.unet.config.block_out_channels),
+        guidance=parent.card.training_data.get("settings", {}).get("guidance", 1.0),
     )
 
 
@@ -58,11 +51,10 @@ def adapt(
     *,
     start: CompactPipeline,
     halts: Iterable[int],
-    device: torch.device,
     on_step: Callable[[int, float], None],
     on_halt: Callable[[Halt], bool],
 ) -> None:
-    """Train a copy of ``start``, halting after each of the steps ``halts``.
+    """Train a copy of ``start`` on its device, halting after each of the steps ``halts``.
 
     ``on_halt`` returns whether to continue. If ``checkpoint`` exists, the training resumes from it.
     Returns after the last halt or when ``on_halt`` returns False. Both callbacks may raise to stop;
@@ -83,7 +75,9 @@ def adapt(
             return done >= halt
 
         watch = Watch(stepped, stop, save_every_s=60)
-        pipeline = train(examples, settings, checkpoint, start=start, device=device, watch=watch)
+        pipeline = train(
+            examples, settings, checkpoint, start=start, device=start.device, watch=watch
+        )
         # Sampled in the same way as the parent.
         pipeline.register_modules(scheduler=copy.deepcopy(start.scheduler))
         pipeline.register_to_config(

@@ -47,7 +47,7 @@ class Synthesizer:
         self,
         pipeline: CompactPipeline,
         card: ModelCard,
-        hash_: str,
+        hash_: str = "unsaved",
         finish: Lift | Detail | None = None,
         find_head: HeadFinder | None = None,
     ) -> None:
@@ -152,7 +152,8 @@ class Synthesizer:
         canvases = self._sampled(
             conditions,
             seeds,
-            (steps, guidance),
+            steps,
+            guidance,
             lambda done, first: report(done, lambda: _Look(first())),
         )
         looks = [_Look(canvas) for canvas in canvases]
@@ -165,7 +166,8 @@ class Synthesizer:
             again = self._sampled(
                 closer,
                 [seeds[i] for i in views],
-                (steps, guidance),
+                steps,
+                guidance,
                 lambda done, first: report(steps + done, lambda: look_so_far(first)),
             )
             for (i, view), canvas in zip(views.items(), again, strict=True):
@@ -180,11 +182,12 @@ class Synthesizer:
         self,
         conditions: Sequence[Condition],
         seeds: Sequence[int],
-        how: tuple[int, float],
+        steps: int,
+        guidance: float,
         on_step: Callable[[int, Callable[[], NDArray[np.uint8]]], None],
     ) -> NDArray[np.uint8]:
-        """Canvases, (B, 256, 384), in ``how`` = (steps, guidance). ``on_step`` is given the steps
-        done and a function that renders the first canvas so far."""
+        """Canvases, (B, 256, 384) uint8. ``on_step`` is given the steps done and a function that
+        renders the first canvas so far."""
 
         def step_end(
             pipeline: DiffusionPipeline, i: int, _t: Tensor, tensors: dict[str, Tensor]
@@ -195,8 +198,8 @@ class Synthesizer:
         return self.pipeline(
             conditions,
             seeds,
-            num_inference_steps=how[0],
-            guidance_scale=how[1],
+            num_inference_steps=steps,
+            guidance_scale=guidance,
             callback_on_step_end=step_end,
         )
 

@@ -37,6 +37,9 @@ WIDE = Augmentation(
 )
 """Strong, for heads that are small, long, turned or cut by the border, which few frames show. The
 sector is a condition too, so samples on a usual sector stay usual."""
+_LIFT_LEVEL = 0.4
+"""The noise with which frames are redrawn to fit a lift: enough to give them the model's own
+texture, and too little to move what they show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +141,6 @@ def fit_lift(
     pipeline: CompactPipeline,
     examples: Sequence[LabelledFrame],
     *,
-    level: float = 0.4,
     progress: Progress = NO_PROGRESS,
 ) -> Lift:
     """Fit the lift for this model to real frames. Of 120 and more frames, 60 to 119 are used.
@@ -153,7 +155,7 @@ def fit_lift(
         progress.check()
         image, ellipse = augment(rng, NONE, example.image, example.ellipse, CANVAS)
         condition = Condition(ellipse, sector_mask(image), example.style)
-        canvases.append(pipeline.redraw([condition], _to_unit(image[None]), [seed], level)[0])
+        canvases.append(pipeline.redraw([condition], _to_unit(image[None]), [seed], _LIFT_LEVEL)[0])
     return Lift.fit([e.image for e in chosen], canvases)
 
 

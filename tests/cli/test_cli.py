@@ -427,12 +427,6 @@ def test_what_an_export_cannot_hold_is_told(
     assert frame.name in problem and problem in told.err.replace("\n", " ")
 
 
-def test_json_is_read_on_any_console(capsys: pytest.CaptureFixture[str]) -> None:
-    Console(as_json=True).result({"path": "/data/Kliniek-Łódź"}, "")
-    told = capsys.readouterr().out
-    assert told.isascii() and json.loads(told) == {"path": "/data/Kliniek-Łódź"}
-
-
 def test_a_report_that_cannot_be_written_costs_no_figures(
     sample_project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

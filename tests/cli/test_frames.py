@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import shlex
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from fetalstudio.cli.console import Console
+from fetalstudio.cli.frames import _amend
 from fetalstudio.cli.main import BAD_INPUT, FAILED, OK
 from fetalstudio.cli.main import main as fetalstudio
 from fetalstudio.core.calibration import Calibration
@@ -43,6 +46,15 @@ def result(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
 def held(path: Path) -> list[tuple[str, str, str]]:
     with Project.open(path) as project:
         return [(f.cohort, f.name, f.subject) for f in project.frames.all()]
+
+
+def test_no_action_but_remove_removes_frames(path: Path) -> None:
+    action = Namespace(
+        action="new", name=["*"], subject=None, cohort=None, id=None, yes=True, author="me"
+    )
+    with Project.open(path) as project, pytest.raises(ValueError, match="new amends no frames"):
+        _amend(project, action, Console(as_json=True))
+    assert len(held(path)) == 3
 
 
 def test_frames_are_listed_by_what_is_asked(path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from statistics import NormalDist
+
 import pytest
 
-from fetalstudio.core.distributions import f_quantile, t_quantile
+from fetalstudio.core.distributions import NORMAL_95, f_quantile, t_quantile
 
 
 def test_quantiles_are_those_of_the_tables() -> None:
@@ -13,3 +15,4 @@ def test_quantiles_are_those_of_the_tables() -> None:
     assert f_quantile(0.975, 120, 4.5) == pytest.approx(7.1, abs=0.2)
     assert t_quantile(0.975, 16) == pytest.approx(2.1199, abs=1e-4)
     assert t_quantile(0.975, 1e6) == pytest.approx(1.95996, abs=1e-4)
+    assert NormalDist().inv_cdf(0.975) == pytest.approx(NORMAL_95, abs=1e-4)

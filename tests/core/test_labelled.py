@@ -43,6 +43,11 @@ def test_equality_is_of_what_is_known_not_of_the_pixels() -> None:
     assert moved != one and moved.id == "a"
 
 
+def test_only_a_box_prompt_gives_the_answers_box() -> None:
+    frame = LabelledFrame.of(IMAGE, HEAD)
+    assert frame.prompt_box("box") == HEAD.box() and frame.prompt_box("auto") is None
+
+
 @pytest.mark.parametrize("style", ["first", "second", "third", "any"])
 def test_the_style_is_the_trimester_by_circumference(style: str) -> None:
     frame = of_style(IMAGE, HEAD, style)

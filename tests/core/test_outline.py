@@ -65,14 +65,6 @@ def test_no_outline_is_no_ellipse_or_one_in_doubt() -> None:
         assert found is None or found.score < 0.5
 
 
-def test_otsu_finds_what_is_too_dim_beside_a_bright_spot_for_the_papers_threshold() -> None:
-    picture = _ring(grey=120)
-    picture[30:36, 30:36] = 255
-    by_paper, by_otsu = find_outline(picture), find_outline(picture, threshold=None)
-    assert by_paper is None or by_paper.score < 0.5
-    assert by_otsu is not None and by_otsu.ellipse.overlap(HEAD) > 0.98
-
-
 @pytest.mark.parametrize(
     "head", [HEAD, Ellipse(120, 250, 180, 140, 5), Ellipse(256, 256, 240, 200, 0)]
 )

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from fetalstudio.cli import main
 from fetalstudio.core.ellipse import Ellipse
@@ -31,16 +30,17 @@ from fetalstudio.engine.jobs.adapt.data import MAX_FRAMES, choose_adapt_data
 from fetalstudio.engine.jobs.adapt.request import AdaptRequest
 from fetalstudio.engine.jobs.sample.request import SampleRequest
 from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest
-from fetalstudio.engine.models.loading import ALIGNED, find_model
+from fetalstudio.engine.models.loading import find_model
 from fetalstudio.engine.process.events import Adapting, Event, Preview, Progress
 from fetalstudio.engine.process.local import run_job
 from fetalstudio.formats.model_card import ModelCard, training_frames, write_training_frames
 from fetalstudio.formats.neighbours import FILE, read_neighbours, write_neighbours
 from fetalstudio.project.project import Project
+from fetalstudio.project.store.records import Run
 from fetalstudio.synthesis.lift import Lift
-from fetalstudio.synthesis.pipeline import CompactPipeline, build_scheduler, build_unet
 from fetalstudio.synthesis.synthesizer import Synthesizer
 from tests.engine.support import die, killed
+from tests.synthesis.tiny_synthesizer import tiny_synthesizer
 
 RATE = 2e-2
 """High: in a few steps the tiny model must get visibly nearer to the frames."""
@@ -55,23 +55,8 @@ def tiny(sample_project: Project, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(held_out, "SAMPLES", 2)
     monkeypatch.setattr(adapt, "LIFT_FRAMES", 2)
     monkeypatch.setattr(adapt_choice, "TOLERANCE", 1.0)
-    torch.manual_seed(0)
-    pipeline = CompactPipeline(
-        build_unet((8, 8, 16, 32)),
-        build_scheduler(),
-        [1.0] + [0.0] * 15,
-        [0.5] * 16,
-    )
-    card = ModelCard(
-        name="tiny",
-        kind="synthesizer",
-        architecture={"type": "compact"},
-        preprocessing={"canvas": [384, 256], ALIGNED: True},
-        licence="Apache-2.0",
-        training_data={"settings": {"guidance": 2.5}},
-    )
     lift = Lift.read(find_model("synthesizer", "compact").folder)
-    Synthesizer(pipeline, card, "unsaved", lift).save(sample_project.path / "models" / "tiny")
+    tiny_synthesizer(finish=lift, guidance=2.5).save(sample_project.path / "models" / "tiny")
     write_training_frames(sample_project.path / "models" / "tiny", ["0" * 16])
     known = read_neighbours(find_model("synthesizer", "compact").folder)
     assert known is not None
@@ -206,42 +191,44 @@ def test_a_killed_adapting_goes_on_and_ends_as_an_unbroken_one(
         assert a["grey"] == pytest.approx(b["grey"], abs=0.05)
 
 
-def test_an_adapting_is_resumed_after_its_cohort_was_renamed(
-    sample_project: Project, tiny: str
-) -> None:
-    short = {"steps": 4, "measure_every": 2}
+def short(project: Project, **fields: Any) -> AdaptRequest:
+    return request_for(project, steps=4, measure_every=2, **fields)
 
-    def broken(event: Event) -> None:
+
+def broken_after_two_steps(request: AdaptRequest) -> Run:
+    """The run of a :func:`short` request whose power failed."""
+
+    def power_fails(event: Event) -> None:
         if isinstance(event, Adapting) and event.step == 2:
             raise RuntimeError("the power failed")
 
+    with pytest.raises(RuntimeError, match="the power failed"):
+        run_job(request, power_fails)
+    with Project.open(request.project) as project:
+        (run,) = project.runs.all()
+    return run
+
+
+def test_an_adapting_is_resumed_after_its_cohort_was_renamed(
+    sample_project: Project, tiny: str
+) -> None:
     (cohort,) = sample_project.frames.cohorts()
-    with pytest.raises(RuntimeError):
-        run_job(request_for(sample_project, cohort=cohort, **short), broken)
-    (interrupted,) = sample_project.runs.all()
+    interrupted = broken_after_two_steps(short(sample_project, cohort=cohort))
     sample_project.amendments.rename_cohort(cohort, "Scanner A", author="me")
-    resumed = run_job(request_for(sample_project, cohort="Scanner A", **short))
+    resumed = run_job(short(sample_project, cohort="Scanner A"))
     assert (resumed.run_id, resumed.steps_run) == (interrupted.id, 4)
 
 
 def test_another_adapting_does_not_take_up_an_interrupted_one(
     sample_project: Project, tiny: str
 ) -> None:
-    short = {"steps": 4, "measure_every": 2}
-
-    def broken(event: Event) -> None:
-        if isinstance(event, Adapting) and event.step == 2:
-            raise RuntimeError("the power failed")
-
-    with pytest.raises(RuntimeError):
-        run_job(request_for(sample_project, **short), broken)
+    interrupted = broken_after_two_steps(short(sample_project)).id
     assert sample_project.runs.all()[0].state == "failed"
     result = run_job(request_for(sample_project, seed=1, steps=1, measure_every=1))
-    interrupted = sample_project.runs.all()[-1].id
     assert result.run_id != interrupted
     # Taken up and cancelled before it measures anew, it still has what it had measured.
     with pytest.raises(Stopped) as stopped:
-        run_job(request_for(sample_project, **short), cancelled=lambda: True)
+        run_job(short(sample_project), cancelled=lambda: True)
     assert (stopped.value.result.run_id, stopped.value.result.steps_run) == (interrupted, 2)
     assert sample_project.runs.get(interrupted).state == "cancelled"
 

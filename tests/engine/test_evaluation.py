@@ -15,7 +15,7 @@ from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Affine
 from fetalstudio.engine.cohort_split import labelled_frames
 from fetalstudio.engine.jobs.evaluate.evaluation import score_frame, summarise
-from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest, EvaluateResult, FrameScore
+from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest, EvaluateResult
 from fetalstudio.engine.jobs.evaluate.scorecard import cautions, cells
 from fetalstudio.engine.jobs.report.page import report_html
 from fetalstudio.engine.jobs.report.request import ReportRequest
@@ -25,6 +25,7 @@ from fetalstudio.engine.process.local import run_job
 from fetalstudio.formats.model_card import write_training_frames
 from fetalstudio.project.project import Project
 from fetalstudio.segmentation.segmenter import Prediction
+from tests.scores import scored
 
 
 def test_held_out_leaves_out_what_chose_the_epoch_and_what_the_parent_learnt_from(
@@ -108,29 +109,17 @@ def test_groups_by_label_and_intervals_of_all_means(sample_project: Project) -> 
 
 
 def test_few_subjects_are_named_and_one_has_no_interval() -> None:
-    def scored(subjects: int) -> EvaluateResult:
+    def measured(subjects: int) -> EvaluateResult:
         return summarise(
             "m",
-            [
-                FrameScore(
-                    frame_id=f"f{i}",
-                    name=f"f{i}",
-                    subject=f"s{i}",
-                    cohort="c",
-                    dice=0.9 + 0.1 * (i % 2),
-                    iou=0.9,
-                    hd95_px=1.0,
-                    assd_px=0.5,
-                )
-                for i in range(subjects)
-            ],
+            [scored(f"f{i}", dice=0.9 + 0.1 * (i % 2)) for i in range(subjects)],
         )
 
-    assert cells(scored(1))["Dice"] == ("0.9000", "")
-    assert cautions(scored(1))[0].startswith("1 subject: too few to tell")
-    few = scored(4)
+    assert cells(measured(1))["Dice"] == ("0.9000", "")
+    assert cautions(measured(1))[0].startswith("1 subject: too few to tell")
+    few = measured(4)
     assert few.dice["ci95"][1] == 1.0 and few.dice["ci95"][0] < 0.9
-    assert cautions(scored(19)) and not cautions(scored(20))
+    assert cautions(measured(19)) and not cautions(measured(20))
 
 
 def test_the_papers_reference_is_eroded_and_a_speck_is_refused(sample_project: Project) -> None:
@@ -181,16 +170,7 @@ def test_a_report_without_millimetres_and_with_a_frame_without_an_outline(
     sample_project: Project,
 ) -> None:
     scores = [
-        FrameScore(
-            frame_id=f"{i}",
-            name=f"f{i}",
-            subject=f"{i}",
-            cohort="c",
-            dice=dice,
-            iou=dice,
-            hd95_px=distance,
-            assd_px=distance,
-        )
+        scored(f"f{i}", dice=dice, iou=dice, hd95_px=distance, assd_px=distance)
         for i, (dice, distance) in enumerate([(0.0, np.inf), (0.97, 3.0)])
     ]
     result = summarise("m", scores)

@@ -19,26 +19,21 @@ from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.progress import Stopped
 from fetalstudio.core.statistics import FEW_REPEATS, FEW_SUBJECTS
 from fetalstudio.core.training_settings import TrainingSettings
-from fetalstudio.engine.jobs.experiment.mixes import enough_more, evenly, examples_of
-from fetalstudio.engine.jobs.experiment.request import (
+from fetalstudio.engine.evidence import Answer
+from fetalstudio.engine.jobs.experiment.answer import MARGIN, Comparison, answer, compare
+from fetalstudio.engine.jobs.experiment.findings import Trained, findings, result_of
+from fetalstudio.engine.jobs.experiment.mixes import (
     BEFORE,
     CONTROL,
-    MARGIN,
     MIXES,
     POSITIVE,
     SYNTHETIC,
-    Answer,
-    Comparison,
-    ExperimentRequest,
-    ExperimentResult,
-    Trained,
-    answer,
-    compare,
+    added_by_control,
     examples_in,
-    findings,
-    result_of,
     steps_in,
 )
+from fetalstudio.engine.jobs.experiment.request import ExperimentRequest, ExperimentResult
+from fetalstudio.engine.jobs.experiment.training import examples_of
 from fetalstudio.engine.jobs.synthesize.like_cohort import batch_sources
 from fetalstudio.engine.process.events import Checkpoint, Event, Progress, Warned
 from fetalstudio.engine.process.local import run_job
@@ -80,7 +75,7 @@ def _example(seed: int) -> LabelledFrame:
     return LabelledFrame.of(image, Ellipse(40, 30, 20, 15, 10 * seed))
 
 
-def test_controls_take_as_many_steps_as_the_arm_with_pairs() -> None:
+def test_controls_take_as_many_steps_as_the_mix_with_pairs() -> None:
     real, pairs = [_example(i) for i in range(3)], [_example(10 + i) for i in range(5)]
     for mix in MIXES:
         assert len(examples_of(mix, real, pairs)) == examples_in(mix, 3, 5)
@@ -89,7 +84,7 @@ def test_controls_take_as_many_steps_as_the_arm_with_pairs() -> None:
     assert (steps["real"], steps["augmented"]) == (14, 21)
 
 
-def test_pairs_are_in_one_arm_alone_and_every_real_frame_in_each() -> None:
+def test_pairs_are_in_one_mix_alone_and_every_real_frame_in_each() -> None:
     real, pairs = [_example(i) for i in range(3)], [_example(10 + i) for i in range(5)]
     for mix in MIXES:
         shown = examples_of(mix, real, pairs)
@@ -111,20 +106,13 @@ def test_varied_copies_differ_and_carry_their_own_ellipse() -> None:
 def test_the_positive_control_has_more_real_frames_or_half_of_them() -> None:
     real, pairs = [_example(i) for i in range(4)], [_example(i) for i in range(1, 7)]
     spare = [_example(i) for i in range(8, 17)]
-    more = enough_more(spare, len(real), len(pairs))
+    more = added_by_control(spare, len(real), len(pairs))
     assert more == spare[:6]
     shown = examples_of(POSITIVE, real, pairs, more)
     assert len(shown) == 10 and all(any(e is r for e in shown) for r in (*real, *more))
-    assert enough_more(spare[:3], len(real), len(pairs)) == []
+    assert added_by_control(spare[:3], len(real), len(pairs)) == []
     half = examples_of(POSITIVE, real, pairs)
     assert len(half) == 10 and not any(e is real[1] or e is real[3] for e in half)
-
-
-def test_some_items_are_spread_over_all() -> None:
-    items = [_example(i) for i in range(9)]
-    names = {id(e): i for i, e in enumerate(items)}
-    assert [names[id(e)] for e in evenly(items, 20)] == list(range(9))
-    assert [names[id(e)] for e in evenly(items, 3)] == [0, 3, 6]
 
 
 # -- the answer -------------------------------------------------------------------------------
@@ -314,7 +302,7 @@ def test_a_gain_of_twice_the_margin_is_found_more_often_than_not() -> None:
     assert alike.count("no") / tries > 0.5
 
 
-def test_a_seed_counts_once_all_its_arms_are_done() -> None:
+def test_a_seed_counts_once_all_its_mixes_are_done() -> None:
     rows = [Trained(mix, 0, (0.9,) * 24, 1, 1.0) for mix in MIXES]
     named: dict[str, Any] = {
         "run_id": 1,
@@ -416,7 +404,7 @@ def test_what_a_killed_process_had_done_stays(sample_project: Project, forks: No
     assert run.state == "finished" and len(run.history) == 1 + len(MIXES)
 
 
-def test_arms_that_learnt_nothing_could_not_have_shown_a_difference(
+def test_mixes_that_taught_nothing_could_not_have_shown_a_difference(
     sample_project: Project,
 ) -> None:
     accept_pairs(sample_project)

@@ -22,8 +22,8 @@ from fetalstudio.engine.jobs.sample.request import SampleRequest
 from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest
 from fetalstudio.engine.jobs.train.job import choose_data
 from fetalstudio.engine.jobs.train.request import TrainRequest
-from fetalstudio.engine.models import copy_index
 from fetalstudio.engine.models.catalogue import list_models
+from fetalstudio.engine.models.copy_index import copy_index, write_copy_index
 from fetalstudio.engine.models.loading import find_model, judge_model
 from fetalstudio.engine.models.seen import Seen
 from fetalstudio.engine.process.local import run_job
@@ -140,7 +140,7 @@ def test_a_mirrored_training_frame_is_a_copy_and_one_that_it_never_saw_is_not(
     subjects = sorted({item.subject for item in items})
     taught = [item for item in items if item.subject in subjects[::2]]
     synthesizer = find_model("synthesizer", "compact")
-    copy_index.write_copy_index(taught, tmp_path, synthesizer.folder)
+    write_copy_index(copy_index(taught, synthesizer.folder), tmp_path)
     judge = Judge.of(replace(synthesizer, folder=tmp_path), sample_project)
     assert 3 < len(taught) < len(items) - 3
     caught = []  # of those that were drawn beside their heads
@@ -237,11 +237,12 @@ def test_an_adapted_model_remembers_its_frames_and_its_bases(
 ) -> None:
     base = find_model("synthesizer", "compact").folder
     items = labelled_frames(sample_project)[:3]
-    found = copy_index.write_copy_index(items, tmp_path, base)
+    found = copy_index(items, base)
+    write_copy_index(found, tmp_path)
     known = read_neighbours(base)
     assert known is not None
     assert set(found.ids) == set(known.ids) | {item.id[:16] for item in items}
     assert found.threshold == known.threshold
     assert set((tmp_path / "training_frames.txt").read_text().split()) == set(found.ids)
     with pytest.raises(InputError, match="does not say which frames it was trained on"):
-        copy_index.write_copy_index(items, tmp_path, tmp_path / "nowhere")
+        copy_index(items, tmp_path / "nowhere")

@@ -9,6 +9,7 @@ import pytest
 
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.progress import Stopped
+from fetalstudio.engine.process.events import Event, Progress, RunKey, Warned
 from fetalstudio.engine.resumable import (
     ResumableRun,
     can_resume,
@@ -18,14 +19,55 @@ from fetalstudio.engine.resumable import (
     resumable_run,
     state_file,
 )
+from fetalstudio.project.models import ModelKind
 from fetalstudio.project.project import Project
 from fetalstudio.project.store.records import Run
 
 
 def start(
-    project: Project, job: str = "train", name: str | None = None, resume: Run | None = None
+    project: Project,
+    job: str = "train",
+    name: str | None = None,
+    resume: Run | None = None,
+    heard: list[Event] | None = None,
 ) -> AbstractContextManager[ResumableRun]:
-    return resumable_run(project, job, name=name, stem="tuned", settings={}, data={}, resume=resume)
+    return resumable_run(
+        project,
+        job,
+        report=(heard if heard is not None else []).append,
+        cancelled=lambda: False,
+        name=name,
+        stem="tuned",
+        settings={},
+        data={},
+        resume=resume,
+    )
+
+
+def test_its_events_name_the_run(sample_project: Project) -> None:
+    heard: list[Event] = []
+    with start(sample_project, heard=heard) as held:
+        held.report(Warned("careful"))
+        held.steps(2, "embedding").advance()
+    assert [type(event) for event in heard] == [Warned, Progress, Progress]
+    assert {event.run for event in heard} == {RunKey(sample_project.path, held.id)}
+
+
+@pytest.mark.parametrize(
+    ("job", "kind"), [("train", "segmenter"), ("adapt", "synthesizer"), ("adapt-sd", "synthesizer")]
+)
+def test_its_model_is_added_once(sample_project: Project, job: str, kind: ModelKind) -> None:
+    with pytest.raises(OSError), start(sample_project, job, "mine") as held:
+        assert not held.has_model
+        held.add_model({"epoch": 1})
+        held.add_model({"epoch": 2})
+        held.state_file.write_bytes(b"state")
+        raise OSError
+    model = sample_project.models.get(kind, "mine")
+    assert (model.path, model.run_id) == (f"models/{held.id}", held.id)
+    assert model.metrics == {"epoch": 1}
+    with start(sample_project, job, resume=sample_project.runs.get(held.id)) as again:
+        assert again.has_model
 
 
 def interrupted(project: Project, job: str, name: str | None = None) -> Run:

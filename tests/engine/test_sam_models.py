@@ -4,6 +4,7 @@ import gzip
 import json
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from fetalstudio.cli import main
+from fetalstudio.cli.console import Console
 from fetalstudio.core.errors import InputError
 from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest
 from fetalstudio.engine.jobs.propose.request import ProposeRequest
@@ -27,6 +29,7 @@ from fetalstudio.project.project import Project
 from fetalstudio.segmentation.checkpoints import to_hugging_face, write_checkpoint
 from fetalstudio.segmentation.profiles import MedSamProfile, SamProfile
 from fetalstudio.segmentation.segmenter import Prediction, Segmenter
+from tests.progress import Watched
 from tests.segmentation.tiny_sam import vanilla
 
 Command = Callable[..., Any]
@@ -78,6 +81,15 @@ def test_added_verified_evaluated_and_exported_by_commands(
     plain = vanilla(seed=1)
     plain.load_state_dict(torch.load(out))
     assert all(torch.equal(plain.state_dict()[k], v) for k, v in vanilla().state_dict().items())
+
+
+def test_the_command_shows_how_much_of_a_checkpoint_is_read(
+    checkpoint: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched = Watched()
+    monkeypatch.setattr(Console, "reading", lambda self, note: nullcontext(watched))
+    command("models", "add", checkpoint)
+    assert watched.steps[-1] == (checkpoint.stat().st_size,) * 2
 
 
 def test_large_checkpoints_stay_where_they_are_and_are_missed(

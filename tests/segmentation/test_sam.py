@@ -5,7 +5,13 @@ import pytest
 import torch
 
 from fetalstudio.segmentation.compact import CompactConfig, build_compact
-from fetalstudio.segmentation.sam import MaskDecoder, TwoWayTransformer, decode, dice_ce
+from fetalstudio.segmentation.sam import (
+    MaskDecoder,
+    TwoWayTransformer,
+    decode,
+    dice_ce,
+    reached_iou,
+)
 
 TINY = CompactConfig(image_size=64, widths=(8, 8, 16, 24), blocks=(1, 1, 1), attention=1)
 
@@ -68,6 +74,15 @@ def test_dice_ce_is_near_zero_for_the_truth_and_large_for_its_opposite() -> None
     confident = (target * 2 - 1) * 20
     assert dice_ce(confident, target).item() < 1e-3
     assert dice_ce(-confident, target).item() > 10
+
+
+def test_the_reached_iou_is_of_each_mask() -> None:
+    target = torch.zeros(3, 1, 4, 4)
+    target[:2, :, :, :2] = 1
+    logits = torch.full((3, 1, 4, 4), -5.0)
+    logits[0, :, :, :2] = 5
+    logits[1, :, :, 1:3] = 5
+    torch.testing.assert_close(reached_iou(logits, target), torch.tensor([1.0, 1 / 3, 0.0]))
 
 
 def test_dice_ce_agrees_with_its_closed_form() -> None:

@@ -16,7 +16,7 @@ from fetalstudio.formats.model_card import training_frames
 from fetalstudio.formats.pictures.picture_files import read_image
 from fetalstudio.project.store.pixels import picture_id
 from fetalstudio.segmentation.compact import CompactConfig, build_compact
-from fetalstudio.segmentation.segmenter import Segmenter, compact_card
+from fetalstudio.segmentation.segmenter import Prediction, Segmenter, compact_card
 from fetalstudio.segmentation.views import views_of
 
 TINY = CompactConfig(image_size=64, widths=(8, 8, 16, 24), blocks=(1, 1, 1), attention=1)
@@ -38,6 +38,13 @@ def annotated(samples: Path) -> list[tuple[np.ndarray, Ellipse]]:
         )
         for ring in rings
     ]
+
+
+def test_the_head_is_the_ellipse_and_the_region_only_without_one() -> None:
+    region, ellipse = np.zeros((60, 80), np.uint8), Ellipse(40, 30, 20, 15, 10)
+    region[20:30, 20:30] = 1
+    np.testing.assert_array_equal(Prediction(region, None, None).head, region)
+    np.testing.assert_array_equal(Prediction(region, ellipse, None).head, ellipse.mask((80, 60)))
 
 
 @pytest.mark.parametrize("prompt", ["auto", "box", "points"])

@@ -15,14 +15,13 @@ from fetalstudio.project.project import Project
 from fetalstudio.studies import ablation
 from fetalstudio.studies.ablation import VARIANTS, Target
 from fetalstudio.synthesis.conditions import Condition, condition_tensors
-from fetalstudio.synthesis.pipeline import CompactPipeline, build_scheduler, build_unet
+from fetalstudio.synthesis.pipeline import CompactPipeline, build_scheduler
 from tests.labelled import of_style
+from tests.synthesis.tiny_synthesizer import tiny_pipeline
 
 
 def _made(name: str) -> CompactPipeline:
-    torch.manual_seed(0)
-    unet = build_unet((8, 8, 16, 32)).eval()
-    return VARIANTS[name].pipeline(unet, build_scheduler())
+    return VARIANTS[name].pipeline(tiny_pipeline().unet, build_scheduler())
 
 
 @pytest.mark.parametrize("name", ["base", "plain-blocks"])

@@ -14,6 +14,7 @@ from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.statistics import mean_interval
 from fetalstudio.engine.jobs.evaluate.request import FrameScore
 from fetalstudio.studies.calibration import calibrated_level, figures_with_error
+from tests.scores import scored
 
 SIZE_PX = {"first": 80, "second": 200, "third": 320}
 """Mean semi-axis; with 0.15 mm per px, heads of these trimesters."""
@@ -80,17 +81,7 @@ def test_the_interval_of_a_figure_holds_the_error_of_the_level() -> None:
 
     def score(item: LabelledFrame, at: float) -> FrameScore:
         error = errors[item.subject] - 9.0 * (at - level.value)  # 0.05 of an HC of 180 mm
-        return FrameScore(
-            frame_id="",
-            name="",
-            subject=item.subject,
-            cohort="",
-            dice=0.98,
-            iou=0.96,
-            hd95_px=1.0,
-            assd_px=1.0,
-            hc_error_mm=error,
-        )
+        return scored(item.id, subject=item.subject, hc_error_mm=error)
 
     wide = figures_with_error(score, frames, level)
     plain = mean_interval(list(errors.values()), [frame.subject for frame in frames])

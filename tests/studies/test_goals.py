@@ -22,6 +22,7 @@ from fetalstudio.segmentation.segmenter import Segmenter
 from fetalstudio.studies import goals
 from fetalstudio.studies.goals import PROPOSALS, TIMES, Goal, of_fidelity, proposals, table
 from fetalstudio.studies.realism.pictures import Pictures
+from tests.scores import scored
 
 FIGURE = {"mean": 0.981, "ci95": [0.979, 0.983], "n": 153, "subjects": 127}
 
@@ -76,15 +77,11 @@ def test_figures_are_of_frames_kept_aside_before_and_after_the_second_look(
     def score(segmenter: Any, item: LabelledFrame, *, outline: Any = None) -> FrameScore:
         seen.append((item.id, outline is not None))
         error = 1.0 if outline is None else 0.5
-        return FrameScore(
-            frame_id=item.id,
-            name=item.id,
+        return scored(
+            item.id,
             subject=item.subject,
             cohort=item.cohort,
             dice=0.99 - error / 100,
-            iou=0.9,
-            hd95_px=1,
-            assd_px=1,
             hc_error_mm=None if item.calibration is None else error,
         )
 

@@ -9,16 +9,16 @@ import torch
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.synthesis.adapting import Halt, adapt, adapt_settings
-from fetalstudio.synthesis.pipeline import CompactPipeline, build_scheduler, build_unet
+from fetalstudio.synthesis.pipeline import CompactPipeline, build_scheduler
 from tests.labelled import of_style
-
-CPU = torch.device("cpu")
+from tests.synthesis.tiny_synthesizer import tiny_pipeline, tiny_synthesizer
 
 
 @pytest.fixture
 def parent() -> CompactPipeline:
-    torch.manual_seed(0)
-    return CompactPipeline(build_unet((8, 8, 16, 32)), build_scheduler(3.0), default_steps=5)
+    pipeline = tiny_pipeline(default_steps=5)
+    pipeline.register_modules(scheduler=build_scheduler(3.0))
+    return pipeline
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +51,9 @@ def halted(parent: CompactPipeline, examples: list[LabelledFrame]) -> Runner:
             return len(seen) < enough
 
         settings = adapt_settings(
-            parent, steps=6, batch=2, learning_rate=1e-3, seed=0, guidance=2.5
+            tiny_synthesizer(parent, guidance=2.5), steps=6, batch=2, learning_rate=1e-3, seed=0
         )
+        assert settings.guidance == 2.5
         with contextlib.suppress(KeyboardInterrupt):
             adapt(
                 examples,
@@ -60,7 +61,6 @@ def halted(parent: CompactPipeline, examples: list[LabelledFrame]) -> Runner:
                 checkpoint,
                 start=parent,
                 halts=halts,
-                device=CPU,
                 on_step=on_step,
                 on_halt=on_halt,
             )

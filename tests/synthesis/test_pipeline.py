@@ -6,7 +6,8 @@ import torch
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.synthesis.conditions import CANVAS, Condition, Surroundings
-from fetalstudio.synthesis.pipeline import CompactPipeline, build_scheduler, build_unet
+from fetalstudio.synthesis.pipeline import CompactPipeline, build_scheduler
+from tests.synthesis.tiny_synthesizer import tiny_pipeline
 
 HEAD = Condition(Ellipse(200, 120, 90, 70, 30), style="second")
 OTHER = Condition(Ellipse(150, 130, 60, 50, 100), style="first")
@@ -15,10 +16,8 @@ OTHER = Condition(Ellipse(150, 130, 60, 50, 100), style="first")
 @pytest.fixture(scope="module")
 def tiny() -> CompactPipeline:
     """A pipeline of the real architecture, narrow and untrained."""
-    torch.manual_seed(0)
-    unet = build_unet((8, 8, 16, 32)).eval()
     mean, std = [-2.0] + [0.0] * 15, [1.5] + [0.2] * 15
-    pipeline = CompactPipeline(unet, build_scheduler(), mean, std)
+    pipeline = tiny_pipeline(band_mean=mean, band_std=std)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 

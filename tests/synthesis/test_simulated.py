@@ -27,7 +27,7 @@ def synthesizer() -> Synthesizer:
     nothing: Any = SimpleNamespace(
         config=SimpleNamespace(default_steps=8, default_guidance=2.0),
     )
-    return Synthesizer(nothing, card, "")
+    return Synthesizer(nothing, card)
 
 
 def test_each_picture_depends_on_its_seed_alone(synthesizer: Synthesizer) -> None:

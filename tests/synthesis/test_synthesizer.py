@@ -129,7 +129,7 @@ def test_equal_requests_give_equal_pixels(bundled: Synthesizer) -> None:
 
 
 def test_a_draft_is_not_finished_because_that_takes_time(bundled: Synthesizer) -> None:
-    plain = Synthesizer(bundled.pipeline, bundled.card, bundled.hash, None)
+    plain = Synthesizer(bundled.pipeline, bundled.card, hash_=bundled.hash)
     for steps, finished in ((2, False), (3, True)):
         images = [model.generate([SCENE], [5], steps=steps)[0] for model in (bundled, plain)]
         assert np.any(images[0] != images[1]) == finished

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from fetalstudio.core.errors import UserError
 from fetalstudio.formats.model_card import CARD, Kind, ModelCard, Source
@@ -19,6 +20,10 @@ _ROLL_BACK: Mapping[Kind, str] = {
 """How the last adoption of each kind is undone."""
 
 
+Origin = Literal["built-in", "user", "project"]
+"""Whose a model is: it came with the program, a user added it, or a project made it."""
+
+
 @dataclass(frozen=True, slots=True)
 class FoundModel:
     """A model's folder and its origin."""
@@ -26,8 +31,7 @@ class FoundModel:
     name: str
     kind: Kind
     folder: Path
-    origin: str
-    """``built-in``, ``user`` or ``project``."""
+    origin: Origin
 
 
 def list_models(project: Project | None = None) -> list[FoundModel]:
@@ -41,7 +45,7 @@ def list_models(project: Project | None = None) -> list[FoundModel]:
     return found
 
 
-def models_in(folder: Path, origin: str) -> Iterator[FoundModel]:
+def models_in(folder: Path, origin: Origin) -> Iterator[FoundModel]:
     """The models in this folder, sorted by the names of their folders; see :func:`unreadable`."""
     for path in _cards(folder):
         try:

@@ -12,10 +12,8 @@ from fetalstudio.formats.model_card import write_training_frames
 from fetalstudio.formats.neighbours import read_neighbours, write_neighbours
 
 
-def write_copy_index(
-    frames: Sequence[LabelledFrame], folder: Path, base: Path | None = None
-) -> Neighbours:
-    """Write the copy index and the list of training frames into a synthesizer's folder.
+def copy_index(frames: Sequence[LabelledFrame], base: Path | None = None) -> Neighbours:
+    """The copy index of a synthesizer that was trained on these frames.
 
     ``base`` is the folder of the model that was adapted, whose frames count too. Raises
     :class:`InputError` if the base has no copy index and, without a base, for frames of fewer than
@@ -27,7 +25,13 @@ def write_copy_index(
             f"{base} does not say which frames it was trained on, so copies of them would not be "
             "noticed. Start from the built-in synthesizer, compact."
         )
-    found = neighbours_of(frames, known)
-    write_neighbours(found, folder)
-    write_training_frames(folder, list(found.ids))
-    return found
+    return neighbours_of(frames, known)
+
+
+def write_copy_index(index: Neighbours, folder: Path) -> None:
+    """Write a copy index and the list of its frames into a synthesizer's folder.
+
+    Raises :class:`~fetalstudio.core.errors.UserError` where they cannot be written.
+    """
+    write_neighbours(index, folder)
+    write_training_frames(folder, list(index.ids))

@@ -63,12 +63,17 @@ def judge_model() -> FoundModel:
     """The judge, which measures synthetic frames: a built-in segmenter trained on real frames only.
 
     It is never ``compact`` or the adopted segmenter, which may have learnt from pairs, and never a
-    model of the same name in the user's or the project's folders.
+    model of the same name in the user's or the project's folders. Raises :class:`InputError` if it
+    is missing or damaged.
     """
-    return next(
-        model
-        for model in models_in(models_dir(), "built-in")
-        if (model.kind, model.name) == ("segmenter", JUDGE)
+    for model in models_in(models_dir(), "built-in"):
+        if (model.kind, model.name) == ("segmenter", JUDGE):
+            if (missing := missing_files(model)) is not None:
+                raise InputError(missing)
+            return model
+    raise InputError(
+        f"The judge, which measures synthetic frames, is missing or damaged in {models_dir()}. "
+        "Install FetalStudio again."
     )
 
 

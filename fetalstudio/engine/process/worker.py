@@ -22,7 +22,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, NoReturn
 
 from fetalstudio.core.progress import Stopped
 from fetalstudio.engine.process.coalescing import CoalescingQueue
@@ -249,7 +249,7 @@ class _Worker:
         if task.claim.acquire(blocking=False):
             task.report.finish(Cancelled())
 
-    def _leave(self) -> None:
+    def _leave(self) -> NoReturn:
         """End the process after the client is gone.
 
         The main thread has the grace period to stop. The process then ends without it, because it

@@ -42,8 +42,9 @@ from fetalstudio.engine.cohort_split import (
 )
 from fetalstudio.engine.evidence import Answer, Finding, Question, write_evidence
 from fetalstudio.engine.followed_conventions import own_offset
-from fetalstudio.engine.jobs.experiment.mixes import examples_of, train_to_the_end
-from fetalstudio.engine.jobs.experiment.request import CONTROL, MARGIN, SYNTHETIC
+from fetalstudio.engine.jobs.experiment.answer import MARGIN
+from fetalstudio.engine.jobs.experiment.mixes import CONTROL, SYNTHETIC
+from fetalstudio.engine.jobs.experiment.training import examples_of, train_to_the_end
 from fetalstudio.engine.models.loading import (
     BUILT_IN,
     find_model,

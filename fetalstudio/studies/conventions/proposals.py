@@ -20,7 +20,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.metrics import Interval
 from fetalstudio.core.statistics import FEW_SUBJECTS, mean_interval
 from fetalstudio.engine.evidence import Answer, Finding, write_evidence
-from fetalstudio.engine.jobs.experiment.request import MARGIN
+from fetalstudio.engine.jobs.experiment.answer import MARGIN
 
 _SUBJECTS = (3, 5, 10, 30)
 _HANDFUL = 5

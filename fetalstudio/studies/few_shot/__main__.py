@@ -32,13 +32,9 @@ from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.training_settings import TrainingSettings
 from fetalstudio.core.words import counted
 from fetalstudio.engine.cohort_split import bundled_parts, labelled_frames, of_part
-from fetalstudio.engine.jobs.experiment.mixes import (
-    dice_of,
-    evenly,
-    examples_of,
-    train_to_the_end,
-)
-from fetalstudio.engine.jobs.experiment.request import BEFORE, MIXES, Trained, steps_in
+from fetalstudio.engine.jobs.experiment.findings import Trained
+from fetalstudio.engine.jobs.experiment.mixes import BEFORE, MIXES, steps_in
+from fetalstudio.engine.jobs.experiment.training import dice_of, examples_of, train_to_the_end
 from fetalstudio.engine.models.loading import load_compact
 from fetalstudio.formats.files import write_bytes
 from fetalstudio.formats.model_card import fingerprint
@@ -195,6 +191,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _write(options.out, points, study.settings, study.test)
 
 
+def _spread(frames: Sequence[LabelledFrame], count: int) -> list[LabelledFrame]:
+    """At most ``count`` of the frames, evenly spread over all of them."""
+    if len(frames) <= count:
+        return [*frames]
+    return [frames[i * len(frames) // count] for i in range(count)]
+
+
 def _open(project: Project, options: argparse.Namespace) -> Study:
     labelled = labelled_frames(project)
     parts = bundled_parts(labelled)
@@ -205,7 +208,7 @@ def _open(project: Project, options: argparse.Namespace) -> Study:
             f"{options.pairs} more, as many as there are pairs; but the training part of "
             f"{project.path} has {len(pool)}. Request fewer with --real or --pairs."
         )
-    chosen = evenly(of_part(labelled, parts, "test"), options.test)
+    chosen = _spread(of_part(labelled, parts, "test"), options.test)
     test = [frame.loaded() for frame in chosen]
     settings = StudySettings(
         fingerprint(options.segmenter),

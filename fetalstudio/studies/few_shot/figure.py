@@ -15,16 +15,9 @@ from numpy.typing import NDArray
 
 from fetalstudio.core.metrics import Interval
 from fetalstudio.core.words import counted
-from fetalstudio.engine.jobs.experiment.request import (
-    BEFORE,
-    CONTROL,
-    MIXES,
-    POSITIVE,
-    SYNTHETIC,
-    ExperimentResult,
-    Trained,
-    findings,
-)
+from fetalstudio.engine.jobs.experiment.findings import Trained, findings
+from fetalstudio.engine.jobs.experiment.mixes import BEFORE, CONTROL, MIXES, POSITIVE, SYNTHETIC
+from fetalstudio.engine.jobs.experiment.request import ExperimentResult
 from fetalstudio.formats.tables.table_files import table_text
 from fetalstudio.studies.plots import blank_figure, pixels_of
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fetalstudio.core.metrics import FAILURE, Interval
 from fetalstudio.core.statistics import over_repeats
 from fetalstudio.engine.evidence import Answer
-from fetalstudio.engine.jobs.experiment.request import Comparison, answer, compare
+from fetalstudio.engine.jobs.experiment.answer import Comparison, answer, compare
 from fetalstudio.studies.pairs.plan import RANDOM, REAL, SECONDARY, Primary, Run, runs_of
 from fetalstudio.studies.pairs.results import AUTO, WAYS, Figure, Results, Settings
 

@@ -100,7 +100,7 @@ class Learning:
             licence=parent.card.licence,
             training_data={"frames": [frame.name for frame in frames]},
         )
-        Synthesizer(pipeline, card, "unsaved", fit_lift(pipeline, examples)).save(folder)
+        Synthesizer(pipeline, card, finish=fit_lift(pipeline, examples)).save(folder)
         (folder / "state.pt").unlink(missing_ok=True)
         return Synthesizer.load(folder, CPU)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.geometry import letterbox, warp
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.metrics import dice
+from fetalstudio.core.prompts import Prompt
 from fetalstudio.engine.jobs.evaluate.evaluation import score_frame
 from fetalstudio.learning import Watch
 from fetalstudio.segmentation.compact import CompactConfig
@@ -116,12 +117,11 @@ def tested(
     known = set(learnt)
 
     def figure(frame: LabelledFrame, way: str) -> Figure:
-        prompt: Literal["auto", "box"] = "box" if way in (BOX, PAPER_BOX) else "auto"
+        prompt: Prompt = "box" if way in (BOX, PAPER_BOX) else "auto"
         if way in (PAPER_AUTO, PAPER_BOX):
             score = score_frame(segmenter, frame, prompt=prompt, protocol="paper")
             return Figure(score.dice, None, None)
-        box = frame.ellipse.box() if way == BOX else None
-        found = segmenter.predict(frame.image, box=box)
+        found = segmenter.predict(frame.image, box=frame.prompt_box(prompt))
         ellipse = found.ellipse
         if ellipse is None:
             return Figure(dice(found.mask, frame.ellipse.mask(frame.size)), None, None)

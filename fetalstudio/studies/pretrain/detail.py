@@ -69,7 +69,7 @@ def build(data: Mapping[str, list[LabelledFrame]], options: argparse.Namespace) 
             watch=Watch(Log(), lambda: stopped[0]),
         )
     synthesizer = Synthesizer(
-        parent.pipeline, parent.card, "unsaved", Detail(net), parent.find_head
+        parent.pipeline, parent.card, finish=Detail(net), find_head=parent.find_head
     )
     equalised = equalise(synthesizer, net, examples)
     detail = {

@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fetalstudio.core.biometry import NORMAL_95
+from fetalstudio.core.distributions import NORMAL_95
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.engine.jobs.evaluate.evaluation import score_frame
 from fetalstudio.engine.models.loading import BUILT_IN, find_model, load_segmenter

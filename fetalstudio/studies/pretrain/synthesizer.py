@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 
 from fetalstudio.core.labelled import LabelledFrame
-from fetalstudio.engine.models.copy_index import write_copy_index
+from fetalstudio.engine.models.copy_index import copy_index, write_copy_index
 from fetalstudio.engine.models.loading import ALIGNED, BUILT_IN, find_head
 from fetalstudio.engine.models.seen import Seen
 from fetalstudio.formats.model_card import (
@@ -59,11 +59,12 @@ def build(data: Mapping[str, list[LabelledFrame]], options: argparse.Namespace) 
     )
     # Only real frames show the grain of a scanner.
     lift = fit_lift(pipeline, examples[: len(data["train"])]) if data["train"] else None
-    synthesizer = Synthesizer(pipeline, card, "unsaved", lift, find_head)
+    synthesizer = Synthesizer(pipeline, card, finish=lift, find_head=find_head)
     card = replace(card, metrics=fidelity(synthesizer, data["test"]))
-    Synthesizer(pipeline, card, "unsaved", lift).save(options.out)
+    Synthesizer(pipeline, card, finish=lift).save(options.out)
     if data["train"]:
-        found = write_copy_index(data["train"], options.out)
+        found = copy_index(data["train"])
+        write_copy_index(found, options.out)
         write_seen_subjects(options.out, Seen().with_subjects_of(data["train"]).subjects)
         say(f"a copy is above a similarity of {found.threshold:.3f}")
     say(str(card.metrics))

@@ -17,6 +17,10 @@ from fetalstudio.studies.realism.two_samples import Shown
 from fetalstudio.synthesis.scene import Scene
 from fetalstudio.synthesis.synthesizer import Synthesizer
 
+_BATCH = 4
+"""Pictures that are made at once."""
+_ROWS = 4
+"""Frames on a sheet."""
 _CROP = (240, 162)
 """(width, height) in px of what a sheet shows enlarged."""
 
@@ -37,15 +41,13 @@ class Pictures:
         return real, [replace(s, image=m) for s, m in zip(real, self.made, strict=True)]
 
 
-def pictures_of(
-    synthesizer: Synthesizer, items: Sequence[LabelledFrame], cache: Path, *, batch: int = 4
-) -> Pictures:
+def pictures_of(synthesizer: Synthesizer, items: Sequence[LabelledFrame], cache: Path) -> Pictures:
     """The frames with their pictures. Those that ``cache`` holds are read, the others added."""
     items = [item.loaded() for item in items]
     paths = [cache / f"{seed:04d}_{item.id[:12]}.png" for seed, item in enumerate(items)]
     missing = [i for i, path in enumerate(paths) if not path.exists()]
-    for start in range(0, len(missing), batch):
-        chosen = missing[start : start + batch]
+    for start in range(0, len(missing), _BATCH):
+        chosen = missing[start : start + _BATCH]
         scenes = [Scene(x.ellipse, x.size, x.style, x.image) for x in (items[i] for i in chosen)]
         for i, image in zip(chosen, synthesizer.generate(scenes, chosen), strict=True):
             write_png(paths[i], image)
@@ -53,14 +55,14 @@ def pictures_of(
     return Pictures(items, [read_image(path) for path in paths])
 
 
-def sheet(pictures: Pictures, group: str, count: int = 4) -> NDArray[np.uint8]:
+def sheet(pictures: Pictures, group: str) -> NDArray[np.uint8]:
     """An RGB sheet with a row for each of the first frames of a group, none of them picked.
 
     A row shows the real frame and its picture, and of both what lies around the upper edge of the
     skull, 240 x 162 px, with each px drawn as four.
     """
     cells = []
-    chosen = [i for i, item in enumerate(pictures.items) if group_of(item) == group][:count]
+    chosen = [i for i, item in enumerate(pictures.items) if group_of(item) == group][:_ROWS]
     for i in chosen:
         item, made = pictures.items[i], pictures.made[i]
         x0, y0, x1, _ = item.ellipse.box()

@@ -7,7 +7,7 @@ it can never tell. (D. Lopez-Paz, M. Oquab, Revisiting classifier two-sample tes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -89,12 +89,10 @@ def two_sample_scores(
     settings: TestSettings,
     *,
     device: torch.device | None = None,
-    on_fold: Callable[[int], None] = lambda fold: None,
 ) -> Scores:
     """Scores of all frames by networks that have not seen their subjects.
 
-    ``on_fold`` is called before each fold and may raise to stop. Raises ``ValueError`` for fewer
-    subjects than folds.
+    Raises ``ValueError`` for fewer subjects than folds.
     """
     fold_of = folds_of([s.subject for s in (*one, *other)], settings.folds, settings.seed)
     if len(fold_of) < settings.folds:
@@ -103,7 +101,6 @@ def two_sample_scores(
     views = PATCHES if kind == "patch" else 1
     scores = tuple(np.zeros((len(of), views)) for of in (one, other))
     for fold in range(settings.folds):
-        on_fold(fold)
         learnt = [
             [s for s, own in zip(of, place, strict=True) if own != fold]
             for of, place in zip((one, other), folds, strict=True)

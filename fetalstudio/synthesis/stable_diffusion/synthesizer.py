@@ -60,9 +60,7 @@ class StableDiffusionSynthesizer:
         self._ways: list[memory.Preset] | None = None
 
     @classmethod
-    def load(
-        cls, folder: Path, base: Path | None = None, device: torch.device | None = None
-    ) -> StableDiffusionSynthesizer:
+    def load(cls, folder: Path, base: Path | None = None) -> StableDiffusionSynthesizer:
         """Load from a model's folder; ``base`` is the folder of its Stable Diffusion.
 
         Raises :class:`InputError` if the folder is incomplete or has no adapter, or if the base has
@@ -76,7 +74,7 @@ class StableDiffusionSynthesizer:
                 "ultrasound. Adapt it first: fetalstudio adapt-sd PROJECT --base "
                 f"{card.name}."
             )
-        device = device or pick_device()
+        device = pick_device()
         settings = LoraSettings.of(card.architecture.get("settings", {}))
         parts = load_base(base or folder, device)
         for name in names:

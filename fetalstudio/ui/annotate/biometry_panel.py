@@ -9,7 +9,6 @@ from PySide6.QtWidgets import QGridLayout, QLabel, QLineEdit, QWidget
 from fetalstudio.core.biometry import (
     BPD_DATES_UNTIL,
     CEPHALIC_INDEX_USUAL,
-    NORMAL_95,
     GestationalAge,
     Spread,
     format_weeks,
@@ -18,6 +17,7 @@ from fetalstudio.core.biometry import (
     measure,
 )
 from fetalstudio.core.calibration import Calibration
+from fetalstudio.core.distributions import NORMAL_95
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.growth import SizeForAge, age_text, parse_age, sizes_for_age
 from fetalstudio.ui import theme

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QCursor, QPainter, QPen, QPixmap, QPolygonF
 
-from fetalstudio.core.biometry import NORMAL_95, Spread
+from fetalstudio.core.biometry import Spread
 from fetalstudio.core.calibration import Calibration
+from fetalstudio.core.distributions import NORMAL_95
 from fetalstudio.ui import theme
 from fetalstudio.ui.canvas.handles import Handle, Shape, handle_points
 from fetalstudio.ui.canvas.view import Point, View

@@ -10,14 +10,10 @@ from PySide6.QtWidgets import QHeaderView, QLabel, QPushButton, QTableWidget, QT
 
 from fetalstudio.core.statistics import FEW_REPEATS
 from fetalstudio.core.training_settings import RECOMMENDED
-from fetalstudio.engine.jobs.experiment.request import (
-    ExperimentRequest,
-    ExperimentResult,
-    name_of,
-    request_of,
-    result_of,
-    trainings_of,
-)
+from fetalstudio.engine.jobs.experiment.findings import result_of
+from fetalstudio.engine.jobs.experiment.request import ExperimentRequest, ExperimentResult
+from fetalstudio.engine.jobs.experiment.resuming import request_of, trainings_of
+from fetalstudio.engine.jobs.experiment.wording import name_of
 from fetalstudio.engine.resumable import can_resume
 from fetalstudio.project.project import Project
 from fetalstudio.project.store.records import Run

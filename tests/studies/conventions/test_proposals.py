@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.engine.jobs.evaluate.request import FrameScore
 from fetalstudio.engine.jobs.evaluate.score_table import write_scores
 from fetalstudio.studies.conventions.proposals import (
     following,
@@ -18,27 +17,15 @@ from fetalstudio.studies.conventions.proposals import (
     read_drawn,
     recovered,
 )
+from tests.scores import scored
 
 
 def test_ellipses_that_were_grown_are_recovered_and_followed(tmp_path: Path) -> None:
     scores = []
     for i, size in enumerate(np.random.default_rng(0).normal(1, 0.005, 8)):
-        e = Ellipse(300, 200, 150, 110, 10)
         reference = Ellipse(300, 200, 150 * size, 110 * size, 10)
-        scores.append(
-            FrameScore(
-                frame_id=f"f{i}",
-                name=f"f{i}",
-                subject=f"s{i}",
-                cohort="c",
-                dice=0.99,
-                iou=0.98,
-                hd95_px=1.0,
-                assd_px=1.0,
-                reference=reference,
-                found=None if i == 7 else e,
-            )
-        )
+        found = None if i == 7 else Ellipse(300, 200, 150, 110, 10)
+        scores.append(scored(f"f{i}", reference=reference, found=found))
     write_scores(tmp_path / "scores.csv", scores)
     drawn = read_drawn(tmp_path / "scores.csv")
     assert len(drawn) == 7 and drawn[0].found == Ellipse(300, 200, 150, 110, 10)
@@ -56,21 +43,7 @@ def test_the_second_look_is_compared_on_the_same_frames(
     e = Ellipse(300, 200, 150, 110, 10)
     for name, factor, count in (("plain", 0.98, 5), ("snapped", 1.0, 6)):
         found = Ellipse(300, 200, 150 * factor, 110 * factor, 10)
-        scores = [
-            FrameScore(
-                frame_id=f"f{i}",
-                name=f"f{i}",
-                subject=f"s{i}",
-                cohort="c",
-                dice=0.99,
-                iou=0.98,
-                hd95_px=1.0,
-                assd_px=1.0,
-                reference=e,
-                found=found,
-            )
-            for i in range(count)
-        ]
+        scores = [scored(f"f{i}", reference=e, found=found) for i in range(count)]
         write_scores(tmp_path / f"{name}.csv", scores)
     table = str(tmp_path / "plain.csv")
     snapped = str(tmp_path / "snapped.csv")

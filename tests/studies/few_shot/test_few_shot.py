@@ -10,22 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from fetalstudio.engine.cohort_split import bundled_parts, labelled_frames
-from fetalstudio.engine.jobs.experiment.request import (
-    BEFORE,
-    MIXES,
-    POSITIVE,
-    SYNTHETIC,
-    Trained,
-)
+from fetalstudio.engine.cohort_split import bundled_parts, labelled_frames, of_part
+from fetalstudio.engine.jobs.experiment.findings import Trained
+from fetalstudio.engine.jobs.experiment.mixes import BEFORE, MIXES, POSITIVE, SYNTHETIC
 from fetalstudio.engine.models.loading import find_model
-from fetalstudio.formats.model_card import ModelCard
 from fetalstudio.formats.pictures.picture_files import read_image
 from fetalstudio.project.project import Project
 from fetalstudio.studies.few_shot.__main__ import main
 from fetalstudio.studies.few_shot.figure import figure, long_table, markdown, points_of
-from fetalstudio.synthesis.pipeline import CompactPipeline, build_scheduler, build_unet
-from fetalstudio.synthesis.synthesizer import Synthesizer
+from tests.synthesis.tiny_synthesizer import tiny_synthesizer
 
 SUBJECTS = [f"s{i // 2}" for i in range(40)]
 
@@ -33,18 +26,7 @@ SUBJECTS = [f"s{i // 2}" for i in range(40)]
 @pytest.fixture
 def tiny(tmp_path: Path) -> Path:
     """A synthesizer without a head, a lift or frames that it remembers."""
-    torch.manual_seed(0)
-    unet = build_unet((8, 8, 16, 32))
-    pipeline = CompactPipeline(unet, build_scheduler(), [1.0] + [0.0] * 15, [0.5] * 16)
-    card = ModelCard(
-        name="tiny",
-        kind="synthesizer",
-        architecture={"type": "compact"},
-        preprocessing={},
-        licence="Apache-2.0",
-        training_data={},
-    )
-    Synthesizer(pipeline, card, "unsaved", None).save(tmp_path / "tiny")
+    tiny_synthesizer().save(tmp_path / "tiny")
     return tmp_path / "tiny"
 
 
@@ -80,9 +62,11 @@ def test_a_study_goes_on_where_it_was_cut_short(
     assert "of 2 held-out subjects" in said.out and "N=2 seed 0: 2 pairs" in said.err
     assert read_image(out / "study.png").size > 0
     assert list((out / "pairs" / "2-0").glob("*.png")) and not list(out.rglob("*.pt"))
-    parts = bundled_parts(labelled_frames(sample_project))
+    frames = labelled_frames(sample_project)
+    held_out = [frame.id for frame in of_part(frames, bundled_parts(frames), "test")]
+    # The two test frames are spread over the test part, whose frames are sorted by trimester.
     test = json.loads((out / "settings.json").read_text())["test"]
-    assert {parts[sample_project.frames.get(i).subject] for i in test} == {"test"}
+    assert len(held_out) > 2 and test == [held_out[0], held_out[len(held_out) // 2]]
 
     # Killed in the middle of a line, and asked for another seed.
     lines = (out / "results.jsonl").read_text().splitlines()
@@ -143,6 +127,6 @@ def test_the_figure_draws_what_it_is_given() -> None:
         assert a.shape == (1080, 1400, 3) and (a != b).any()
 
 
-def test_a_number_counts_once_all_its_arms_are_done() -> None:
+def test_a_number_counts_once_all_its_mixes_are_done() -> None:
     half = [row for row in _rows(0.01) if row[0] != 20 or row[1].mix != "real"]
     assert [p.real for p in points_of(half, SUBJECTS, 60)] == [5]

@@ -14,7 +14,6 @@ import torch
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.labelled import LabelledFrame
-from fetalstudio.formats.model_card import ModelCard
 from fetalstudio.segmentation.compact import CompactConfig
 from fetalstudio.segmentation.pretraining import VARIED
 from fetalstudio.simulation import simulated_frames
@@ -46,8 +45,8 @@ from fetalstudio.studies.pairs.segmenters import Recipe, balanced
 from fetalstudio.studies.pairs.shapes import shape_frame
 from fetalstudio.studies.pairs.trial import Material, Trial
 from fetalstudio.studies.pairs.unlabelled import Unlabelled
-from fetalstudio.synthesis.pipeline import CompactPipeline, build_scheduler, build_unet
 from fetalstudio.synthesis.synthesizer import Synthesizer
+from tests.synthesis.tiny_synthesizer import tiny_synthesizer
 
 TINY = CompactConfig(
     image_size=32, widths=(8, 8, 8, 32), blocks=(1, 1, 1), attention=1, decoder_mlp=8
@@ -80,19 +79,9 @@ def frames() -> list[LabelledFrame]:
 @pytest.fixture
 def tiny(tmp_path: Path) -> Path:
     """A synthesizer that can draw nothing yet."""
-    torch.manual_seed(0)
-    unet = build_unet((8, 8, 16, 32))
-    pipeline = CompactPipeline(unet, build_scheduler(), [1.0] + [0.0] * 15, [0.5] * 16)
-    pipeline.register_to_config(default_steps=1)
-    card = ModelCard(
-        name="tiny",
-        kind="synthesizer",
-        architecture={"type": "compact", "widths": [8, 8, 16, 32]},
-        preprocessing={},
-        licence="Apache-2.0",
-        training_data={},
-    )
-    Synthesizer(pipeline, card, "unsaved", None).save(tmp_path / "tiny")
+    synthesizer = tiny_synthesizer()
+    synthesizer.pipeline.register_to_config(default_steps=1)
+    synthesizer.save(tmp_path / "tiny")
     return tmp_path / "tiny"
 
 

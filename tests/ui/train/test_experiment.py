@@ -14,16 +14,10 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QMessageBox
 
 from fetalstudio.core.training_settings import TrainingSettings
-from fetalstudio.engine.jobs.experiment.request import (
-    BEFORE,
-    MIXES,
-    POSITIVE,
-    SYNTHETIC,
-    ExperimentRequest,
-    Trained,
-    own_settings,
-    result_of,
-)
+from fetalstudio.engine.jobs.experiment.findings import Trained, result_of
+from fetalstudio.engine.jobs.experiment.mixes import BEFORE, MIXES, POSITIVE, SYNTHETIC
+from fetalstudio.engine.jobs.experiment.request import ExperimentRequest
+from fetalstudio.engine.jobs.experiment.resuming import own_settings
 from fetalstudio.project.project import Project
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.train.page import TrainPage

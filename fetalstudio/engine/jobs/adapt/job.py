@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,7 +25,7 @@ from fetalstudio.engine.jobs.adapt.data import AdaptData, choose_adapt_data
 from fetalstudio.engine.jobs.adapt.held_out import HeldOut
 from fetalstudio.engine.jobs.adapt.request import AdaptRequest, AdaptResult
 from fetalstudio.engine.jobs.sample.request import MAX_SEED
-from fetalstudio.engine.models.copy_index import write_copy_index
+from fetalstudio.engine.models.copy_index import copy_index, write_copy_index
 from fetalstudio.engine.models.loading import (
     ALIGNED,
     FoundModel,
@@ -36,10 +34,9 @@ from fetalstudio.engine.models.loading import (
     load_segmenter,
     load_synthesizer,
 )
-from fetalstudio.engine.models.seen import seen_by
+from fetalstudio.engine.models.seen import Seen, seen_by
 from fetalstudio.engine.process.events import Adapting, Checkpoint, Preview, Progress, Warned
-from fetalstudio.engine.process.job import CancelCheck, Report, report_in_run
-from fetalstudio.engine.process.progress import Steps
+from fetalstudio.engine.process.job import CancelCheck, Report
 from fetalstudio.engine.resumable import (
     ResumableRun,
     cohort_now,
@@ -47,8 +44,7 @@ from fetalstudio.engine.resumable import (
     resumable_run,
 )
 from fetalstudio.formats.files import atomic_folder
-from fetalstudio.formats.model_card import ModelCard, write_seen_subjects, write_training_frames
-from fetalstudio.formats.neighbours import write_neighbours
+from fetalstudio.formats.model_card import ModelCard, write_seen_subjects
 from fetalstudio.project.project import Project
 from fetalstudio.project.store.records import Run
 from fetalstudio.synthesis.adapting import Halt, adapt, adapt_settings
@@ -89,16 +85,14 @@ def run(request: AdaptRequest, report: Report, cancelled: CancelCheck) -> AdaptR
         data = choose_adapt_data(project, request.cohort, request.seed)
         for sentence in data.notes:
             report(Warned(sentence))
-        with tempfile.TemporaryDirectory() as folder:
-            # Refuse a parent that does not know its training frames before a run is recorded.
-            neighbours = write_copy_index(data.train, Path(folder), model.folder)
-        parent = _unaligned(load_synthesizer(model))
+        # A parent that does not know its training frames is refused before a run is recorded.
+        parent = _parent(project, model, data)
         settings = {
             **asdict(request),
             "project": None,
             "job": "adapt",
-            "started_from": parent.card.name,
-            "started_from_sha256": parent.hash,
+            "started_from": parent.synthesizer.card.name,
+            "started_from_sha256": parent.synthesizer.hash,
         }
 
         def same(run: Run) -> bool:
@@ -108,16 +102,15 @@ def run(request: AdaptRequest, report: Report, cancelled: CancelCheck) -> AdaptR
         with resumable_run(
             project,
             "adapt",
+            report,
+            cancelled,
             name=request.name,
             stem=request.cohort or "adapted",
             settings=settings,
             data=data.summary(),
             resume=newest_resumable(project, "adapt", same),
         ) as held:
-            report = report_in_run(report, project.path, held.id)
-            adapting = _Adapting(
-                project, request, held, data, parent, model, neighbours, report, cancelled
-            )
+            adapting = _Adapting(held, request, data, parent)
             try:
                 result, stopped = adapting.run()
             except Stopped:
@@ -130,27 +123,37 @@ def run(request: AdaptRequest, report: Report, cancelled: CancelCheck) -> AdaptR
     return result
 
 
+@dataclass(frozen=True, slots=True)
+class _Parent:
+    """The synthesizer that is adapted, and the frames that the adapted one may show too much of."""
+
+    synthesizer: Synthesizer
+    seen: Seen
+    """What influenced the parent."""
+    neighbours: Neighbours
+    """The copy index of the adapted model: the parent's training frames and its own."""
+
+
+def _parent(project: Project, model: FoundModel, data: AdaptData) -> _Parent:
+    """Load the synthesizer that is to be adapted to ``data``.
+
+    Raises :class:`InputError` for one that does not know its training frames.
+    """
+    neighbours = copy_index(data.train, model.folder)
+    synthesizer = _unaligned(load_synthesizer(model))
+    return _Parent(synthesizer, seen_by(project, model), neighbours)
+
+
 class _Adapting:
     """One adaptation: what it has measured, recorded and saved so far."""
 
     def __init__(
-        self,
-        project: Project,
-        request: AdaptRequest,
-        held: ResumableRun,
-        data: AdaptData,
-        parent: Synthesizer,
-        model: FoundModel,
-        neighbours: Neighbours,
-        report: Report,
-        cancelled: CancelCheck,
+        self, held: ResumableRun, request: AdaptRequest, data: AdaptData, parent: _Parent
     ) -> None:
-        self.project, self.request, self.held, self.data = project, request, held, data
-        self.parent, self.neighbours = parent, neighbours
-        self.seen = seen_by(project, model)
-        self.report, self.cancelled = report, cancelled
-        self.progress = Steps(None, report, cancelled)
-        self.saved = any(m.run_id == held.id for m in project.models.all("synthesizer"))
+        self.held, self.request, self.data = held, request, data
+        self.parent, self.seen = parent.synthesizer, parent.seen
+        self.neighbours = parent.neighbours
+        self.progress = held.steps(None)
         self.measured = [Measurement.of_row(row) for row in held.history]
         self.choice = Choice(self.measured)
         self.losses: list[float] = []
@@ -162,17 +165,15 @@ class _Adapting:
         """The result, and whether the adaptation was stopped early."""
         done = self.measured[-1].step if self.measured else 0
         left = self.countdown.left(done)
-        self.report(Progress(done, self.request.steps, left, "measuring the held-out frames"))
+        self.held.report(Progress(done, self.request.steps, left, "measuring the held-out frames"))
         judge = load_segmenter(judge_model())
         self.held_out = HeldOut(self.data.held_out, self.neighbours, judge)
-        guidance = self.parent.card.training_data.get("settings", {}).get("guidance", 1.0)
         self.settings = adapt_settings(
-            self.parent.pipeline,
+            self.parent,
             steps=self.request.steps,
             batch=self.request.batch,
             learning_rate=self.request.learning_rate,
             seed=self.request.seed,
-            guidance=guidance,
         )
         self.examples = [frame.loaded() for frame in self.data.train]
         every, steps = self.request.measure_every, self.request.steps
@@ -186,18 +187,17 @@ class _Adapting:
                     self.held.state_file,
                     start=self.parent.pipeline,
                     halts=[s for s in (*range(every, steps, every), steps) if s > last],
-                    device=self.parent.pipeline.device,
                     on_step=self._stepped,
                     on_halt=self._halted,
                 )
         except Stopped:
             if len(self.measured) < 2:
                 raise
-        stopped = bool(self.cancelled())
+        stopped = bool(self.held.cancelled())
         if len(self.measured) < 2:
             raise Stopped
         result = self._result()
-        if self.saved:
+        if self.held.has_model:
             self._card(result).write(self.held.folder)
         return result, stopped
 
@@ -219,22 +219,22 @@ class _Adapting:
         figures, self.before = self._measure(self.parent)
         if not self.measured:
             self._take(Measurement(0, figures, False), math.nan)
-        self.report(Preview(self.held_out.sheet([("Before", self.before)]), "before"))
+        self.held.report(Preview(self.held_out.sheet([("Before", self.before)]), "before"))
 
     def _stepped(self, step: int, loss: float) -> None:
         self.losses.append(loss)
         self.countdown.stepped()
         left = self.countdown.left(step)
-        self.report(Progress(step, self.request.steps, left, "adapting"))
+        self.held.report(Progress(step, self.request.steps, left, "adapting"))
         self.progress.check()
 
     def _halted(self, halt: Halt) -> bool:
         """Measure, keep the model if it is the best so far, and return whether to continue."""
         name, step = self.held.name, halt.step
         card = replace(self.parent.card, name=name)
-        synthesizer = Synthesizer(halt.pipeline, card, "unsaved", self._own_finish(halt.pipeline))
+        synthesizer = Synthesizer(halt.pipeline, card, finish=self._own_finish(halt.pipeline))
         left = self.countdown.left(step)
-        self.report(Progress(step, self.request.steps, left, "adapting, measuring"))
+        self.held.report(Progress(step, self.request.steps, left, "adapting, measuring"))
         figures, pictures = self._measure(synthesizer)
         best = self.choice.better(figures, self.held_out.fidelity_of_real)
         loss = sum(self.losses) / len(self.losses) if self.losses else math.nan
@@ -243,7 +243,7 @@ class _Adapting:
             self._save(synthesizer, Measurement(step, figures, best))
         self._take(Measurement(step, figures, best), loss)
         rows = [("Before", self.before), (f"After {step} steps", pictures)]
-        self.report(Preview(self.held_out.sheet(rows), f"step {step}"))
+        self.held.report(Preview(self.held_out.sheet(rows), f"step {step}"))
         return self.choice.patient(self.request.patience)
 
     def _measure(
@@ -259,7 +259,7 @@ class _Adapting:
         if not math.isnan(loss):
             entry["loss"] = loss
         self.held.record(entry)
-        self.report(
+        self.held.report(
             Adapting(
                 measured.step,
                 self.request.steps,
@@ -276,20 +276,14 @@ class _Adapting:
 
     def _save(self, synthesizer: Synthesizer, measured: Measurement) -> None:
         card = self._base_card(_card_figures(measured.figures))
-        saved = Synthesizer(synthesizer.pipeline, card, "unsaved", synthesizer.finish)
+        saved = Synthesizer(synthesizer.pipeline, card, finish=synthesizer.finish)
         with atomic_folder(self.held.folder) as temporary:
             saved.save(temporary)
-            write_neighbours(self.neighbours, temporary)
-            write_training_frames(temporary, list(self.neighbours.ids))
+            write_copy_index(self.neighbours, temporary)
             used = (*self.data.train, *self.data.held_out)
             write_seen_subjects(temporary, self.seen.with_subjects_of(used).subjects)
-        if not self.saved:
-            path = self.held.folder.relative_to(self.project.path).as_posix()
-            self.project.models.add(
-                self.held.name, "synthesizer", path, run_id=self.held.id, metrics={}
-            )
-            self.saved = True
-        self.report(Checkpoint(self.held.folder, f"step {measured.step}"))
+        self.held.add_model(metrics={})
+        self.held.report(Checkpoint(self.held.folder, f"step {measured.step}"))
 
     def _base_card(self, metrics: Mapping[str, Any]) -> ModelCard:
         base, data = self.parent.card, self.data
@@ -323,7 +317,7 @@ class _Adapting:
         before, after = self.measured[0].figures, best.figures
         return AdaptResult(
             run_id=self.held.id,
-            model=self.held.name if self.saved else None,
+            model=self.held.name if self.held.has_model else None,
             parent=self.parent.card.name,
             frames=len(data.train),
             subjects=len({item.subject for item in data.train}),

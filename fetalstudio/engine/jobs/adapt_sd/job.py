@@ -29,7 +29,7 @@ from fetalstudio.engine.models.loading import (
 )
 from fetalstudio.engine.models.seen import Seen
 from fetalstudio.engine.process.events import Checkpoint, Warned
-from fetalstudio.engine.process.job import CancelCheck, Report, report_in_run
+from fetalstudio.engine.process.job import CancelCheck, Report
 from fetalstudio.engine.process.progress import Steps
 from fetalstudio.engine.resumable import ResumableRun, newest_resumable, resumable_run
 from fetalstudio.formats.model_card import ModelCard, write_seen_subjects, write_training_frames
@@ -67,6 +67,8 @@ def run(
         with resumable_run(
             project,
             "adapt-sd",
+            report,
+            cancelled,
             name=name,
             stem=name,
             settings={**asdict(request), "project": None, "settings": settings.plain()},
@@ -74,22 +76,17 @@ def run(
             resume=newest_resumable(project, "adapt-sd", lambda run: run.name == name),
         ) as held:
             _take_over_checkpoint(project, held)
-            training = _Training(
-                settings, held, report_in_run(report, project.path, held.id), cancelled
-            )
+            training = _Training(held, settings)
             unet = training.run(base, frames, request.memory)
             if training.done < settings.steps:
                 raise Stopped
             save_adapter(unet, held.folder)
             write_training_frames(held.folder, [item.id for item in frames])
             write_seen_subjects(held.folder, Seen().with_subjects_of(frames).subjects)
-            _write_copy_index(frames, held.folder, report)
+            _write_copy_index(frames, held.folder, held.report)
             result = training.result(held.name, frames)
             _card(base, held.name, settings, request.memory, frames, result).write(held.folder)
-            path = held.folder.relative_to(project.path).as_posix()
-            project.models.add(
-                held.name, "synthesizer", path, run_id=held.id, metrics=asdict(result)
-            )
+            held.add_model(asdict(result))
             held.finish(asdict(result))
     return result
 
@@ -109,23 +106,20 @@ def probe(request: ProbeRequest, report: Report, cancelled: CancelCheck) -> str:
 class _Training:
     """The training of one call, which reports and keeps its steps and losses."""
 
-    def __init__(
-        self, settings: LoraSettings, held: ResumableRun, report: Report, cancelled: CancelCheck
-    ) -> None:
-        self.settings, self.held = settings, held
-        self.report, self.cancelled = report, cancelled
+    def __init__(self, held: ResumableRun, settings: LoraSettings) -> None:
+        self.held, self.settings = held, settings
         self.losses: list[float] = []
         self.done = 0
 
     def run(self, base: FoundModel, frames: Sequence[LabelledFrame], memory: str) -> object:
-        device = pick_device()
+        held, device = self.held, pick_device()
         parts = load_base(base.folder, device)
         examples = [frame.loaded() for frame in frames]
-        begun = load_checkpoint(self.held.state_file)
+        begun = load_checkpoint(held.state_file)
         self.done = 0 if begun is None else int(begun["step"])
-        encoding = Steps(len(examples), self.report, self.cancelled, "encoding the frames")
+        encoding = held.steps(len(examples), "encoding the frames")
         # A cancel ends the training by `stopped`, which saves; `Steps` must not raise before.
-        trained = Steps(self.settings.steps, self.report, lambda: False, "adapting")
+        trained = Steps(self.settings.steps, held.report, lambda: False, "adapting")
 
         def on_step(step: int, loss: float) -> None:
             self.losses.append(loss)
@@ -136,16 +130,16 @@ class _Training:
             parts,
             examples,
             self.settings,
-            self.held.state_file,
+            held.state_file,
             device=device,
             data=_identity(base, frames),
             memory_preset=memory,
-            watch=Watch(on_step=on_step, stopped=lambda: bool(self.cancelled())),
+            watch=Watch(on_step=on_step, stopped=lambda: bool(held.cancelled())),
             progress=encoding,
-            warn=lambda message: self.report(Warned(message)),
+            warn=lambda message: held.report(Warned(message)),
         )
-        self.held.record({"step": self.done, "loss": self._mean_of_last(50)})
-        self.report(Checkpoint(self.held.state_file, f"step {self.done}"))
+        held.record({"step": self.done, "loss": self._mean_of_last(50)})
+        held.report(Checkpoint(held.state_file, f"step {self.done}"))
         return unet
 
     def result(self, name: str, frames: Sequence[LabelledFrame]) -> AdaptStableDiffusionResult:

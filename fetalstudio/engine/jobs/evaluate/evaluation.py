@@ -57,12 +57,11 @@ def score_frame(
     if protocol == "paper":
         return _score_paper(segmenter, frame, prompt, seed)
     reference = frame.ellipse.mask(frame.size)
-    box = frame.ellipse.box() if prompt == "box" else None
-    found = segmenter.predict(frame.image, box=box)
+    found = segmenter.predict(frame.image, box=frame.prompt_box(prompt))
     ellipse = found.ellipse
     if outline is not None and ellipse is not None:
         ellipse = outline.snap(frame.image, ellipse).ellipse or ellipse
-    mask = found.mask if ellipse is None else ellipse.mask(frame.size)
+    mask = replace(found, ellipse=ellipse).head
     score = replace(_score(frame, mask, reference), found=ellipse)
     calibration = frame.calibration
     if calibration is None:

@@ -13,31 +13,20 @@ import numpy as np
 from fetalstudio.core.errors import InputError, check_ranges
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.progress import Stopped
+from fetalstudio.core.training_settings import TrainingSettings
 from fetalstudio.core.words import counted
 from fetalstudio.engine.cohort_split import labelled, some_of
 from fetalstudio.engine.comparisons import comparisons
-from fetalstudio.engine.jobs.experiment.mixes import (
-    dice_of,
-    enough_more,
-    examples_of,
-    train_to_the_end,
-)
-from fetalstudio.engine.jobs.experiment.request import (
-    BEFORE,
-    MIXES,
-    ExperimentRequest,
-    ExperimentResult,
-    Trained,
-    own_settings,
-    request_of,
-    result_of,
-    steps_in,
-)
+from fetalstudio.engine.jobs.experiment.findings import Trained, result_of
+from fetalstudio.engine.jobs.experiment.mixes import BEFORE, MIXES, added_by_control, steps_in
+from fetalstudio.engine.jobs.experiment.request import ExperimentRequest, ExperimentResult
+from fetalstudio.engine.jobs.experiment.resuming import own_settings, request_of
+from fetalstudio.engine.jobs.experiment.training import dice_of, examples_of, train_to_the_end
 from fetalstudio.engine.jobs.train.data import TrainingData, required_training_data
 from fetalstudio.engine.models.loading import BUILT_IN, find_model, load_segmenter
 from fetalstudio.engine.models.seen import seen_by
 from fetalstudio.engine.process.events import Checkpoint, Warned
-from fetalstudio.engine.process.job import CancelCheck, Report, report_in_run
+from fetalstudio.engine.process.job import CancelCheck, Report
 from fetalstudio.engine.process.progress import Steps
 from fetalstudio.engine.resumable import (
     ResumableRun,
@@ -84,9 +73,12 @@ def run(request: ExperimentRequest, report: Report, cancelled: CancelCheck) -> E
         resume = newest_resumable(project, ExperimentRequest.job.name, same)
         if resume is None and (changed := _unlike_before(project, request)):
             report(Warned(changed))
+
         with resumable_run(
             project,
             ExperimentRequest.job.name,
+            report,
+            cancelled,
             name=None,
             stem=ExperimentRequest.job.name,
             settings={
@@ -98,10 +90,7 @@ def run(request: ExperimentRequest, report: Report, cancelled: CancelCheck) -> E
             data=data,
             resume=resume,
         ) as held:
-            report = report_in_run(report, project.path, held.id)
-            experiment = _Experiment(
-                project, request, held, drawn, load_segmenter(model), report, cancelled
-            )
+            experiment = _Experiment(held, request.settings, drawn, load_segmenter(model))
             try:
                 experiment.run()
             except Stopped:
@@ -168,7 +157,7 @@ def _more(data: TrainingData, seed: int) -> Sequence[LabelledFrame]:
     drawn = {item.id for item in data.train}
     spare = [item for item in data.available if item.id not in drawn]
     chosen = some_of(spare, len(data.pairs), np.random.default_rng(seed))
-    return enough_more(chosen, len(data.train), len(data.pairs))
+    return added_by_control(chosen, len(data.train), len(data.pairs))
 
 
 class _Experiment:
@@ -176,24 +165,17 @@ class _Experiment:
 
     def __init__(
         self,
-        project: Project,
-        request: ExperimentRequest,
         held: ResumableRun,
+        settings: TrainingSettings,
         drawn: Sequence[TrainingData],
         base: Segmenter,
-        report: Report,
-        cancelled: CancelCheck,
     ) -> None:
-        self.project, self.held, self.drawn = project, held, drawn
-        self.settings = request.settings
-        self.base, self.report = base, report
-        self.cache = EmbeddingCache(project.path / "cache" / "embeddings")
+        self.held, self.settings, self.drawn, self.base = held, settings, drawn, base
+        self.cache = EmbeddingCache(held.project.path / "cache" / "embeddings")
         trained = map(Trained.of_row, held.history)
         self.done = {(row.mix, row.seed): row.steps for row in trained}
         each = [self._steps(mix, data) for mix in MIXES for data in drawn]
-        self.steps = Steps(
-            sum(each), report, cancelled, "embedding the frames", done=sum(self.done.values())
-        )
+        self.steps = held.steps(sum(each), "embedding the frames", done=sum(self.done.values()))
 
     def run(self) -> None:
         """Run the trainings that are missing, all mixes of one seed before the next seed."""
@@ -203,7 +185,7 @@ class _Experiment:
             self._keep(Trained(BEFORE, 0, scores, 0, 0.0))
         for seed, data in enumerate(self.drawn):
             real, more = _loaded(data.train), _loaded(_more(data, seed))
-            pairs = [labelled(self.project, p.frame, p.ellipse).loaded() for p in data.pairs]
+            pairs = [labelled(self.held.project, p.frame, p.ellipse).loaded() for p in data.pairs]
             for mix in MIXES:
                 if (mix, seed) not in self.done:
                     examples = examples_of(mix, real, pairs, more)
@@ -223,7 +205,8 @@ class _Experiment:
 
     def _keep(self, trained: Trained) -> None:
         self.held.record(asdict(trained))
-        self.report(Checkpoint(self.project.path, f"{trained.mix}, seed {trained.seed}"))
+        place = self.held.project.path
+        self.held.report(Checkpoint(place, f"{trained.mix}, seed {trained.seed}"))
 
     def _steps(self, mix: str, data: TrainingData) -> int:
         counts = len(data.train), len(data.pairs)

@@ -1,105 +1,57 @@
-"""Training on one data mix of an experiment and measuring the result, for the job and the study."""
+"""The data mixes of an experiment: what an epoch of each shows, and how many steps it takes.
+
+Importing this module imports no torch.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+import math
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-from fetalstudio.core.labelled import LabelledFrame
-from fetalstudio.core.metrics import dice
-from fetalstudio.core.progress import NO_PROGRESS, Progress
-from fetalstudio.core.training_settings import TrainingSettings
-from fetalstudio.engine.jobs.experiment.request import POSITIVE, SYNTHETIC
-from fetalstudio.segmentation.embeddings import EmbeddingCache, encoder_key
-from fetalstudio.segmentation.epochs import EpochFigures
-from fetalstudio.segmentation.examples import varied
-from fetalstudio.segmentation.fine_tuning import fine_tune, prepared
-from fetalstudio.segmentation.segmenter import Segmenter
+BEFORE = "before"
+"""Used like the name of a mix for the original segmenter, which is measured once."""
+SYNTHETIC = "synthetic"
+CONTROL = "augmented_steps"
+"""The mix that the answer compares with: the best use of the same number of steps without a
+synthetic frame. It was chosen before anything was measured."""
+POSITIVE = "real_frames"
+"""The mix of the positive control, which shows whether the trial could have shown a difference."""
+MIXES: Mapping[str, str] = {
+    POSITIVE: "Control by real frames",
+    "real": "Real frames",
+    "augmented": "Real, with varied copies",
+    SYNTHETIC: "Real and synthetic",
+    "real_steps": "Real, as many steps",
+    CONTROL: "Real, varied, as many steps",
+}
+"""The data mixes that are trained on and compared, with their names.
+
+``real_frames``: as ``augmented_steps``, but with as many more real frames as there are pairs; or,
+if there are not enough, with half of the real frames. ``real``: each real frame once an epoch.
+``augmented``: also one varied copy of each, whose box is derived after it was varied.
+``synthetic``: the real frames and the pairs. ``*_steps``: the real frames, or always new varied
+copies of them, until an epoch has as many frames as that of ``synthetic``. These, and the positive
+control, take the same number of optimiser steps as ``synthetic``, so that longer training is not
+mistaken for better data."""
 
 Item = TypeVar("Item")
 
 
-def evenly(items: Sequence[Item], count: int) -> list[Item]:
-    """At most ``count`` of the items, spread evenly."""
-    return (
-        [items[i * len(items) // count] for i in range(count)] if len(items) > count else [*items]
-    )
+def added_by_control(spare: Sequence[Item], real: int, pairs: int) -> Sequence[Item]:
+    """The ``spare`` real frames that the positive control adds: as many as there are ``pairs``.
 
-
-def enough_more(spare: Sequence[Item], real: int, pairs: int) -> Sequence[Item]:
-    """The ``spare`` real frames that the positive control adds: as many as there are pairs.
-
-    None if there are fewer than both the pairs and the real frames of the other mixes: the control
-    then leaves out half of these instead.
+    Empty if there are fewer than both the pairs and the ``real`` frames of the other mixes: the
+    control then leaves out half of these instead.
     """
     return spare[:pairs] if len(spare) >= min(real, pairs) else []
 
 
-def examples_of(
-    mix: str,
-    real: Sequence[LabelledFrame],
-    pairs: Sequence[LabelledFrame],
-    more: Sequence[LabelledFrame] = (),
-) -> list[LabelledFrame]:
-    """The frames of one epoch on the mix; see :data:`.request.MIXES`.
-
-    ``more`` are the real frames that the positive control adds, see :func:`enough_more`.
-    """
-    if mix == "real":
-        return [*real]
-    if mix == "augmented":
-        return [*real, *(varied(example, 1) for example in real)]
-    if mix == SYNTHETIC:
-        return [*real, *pairs]
-    shown = range(len(real) + len(pairs))
-    if mix == POSITIVE:
-        real = [*real, *more] if more else real[::2]
-    copies = [(real[i % len(real)], i // len(real)) for i in shown]
-    return [example if mix == "real_steps" else varied(example, k) for example, k in copies]
+def examples_in(mix: str, real: int, pairs: int) -> int:
+    """How many frames an epoch of the mix shows."""
+    return {"real": real, "augmented": 2 * real}.get(mix, real + pairs)
 
 
-def train_to_the_end(
-    base: Segmenter,
-    examples: Sequence[LabelledFrame],
-    settings: TrainingSettings,
-    cache: EmbeddingCache,
-    progress: Progress = NO_PROGRESS,
-) -> Segmenter:
-    """Fine-tune without copies or patience, and return the segmenter of the last epoch.
-
-    No validation frames choose the best epoch. Fine-tuning would otherwise return the original
-    segmenter where no epoch is clearly better, and mixes would seem to be alike.
-    """
-    last = prepared(base, settings)
-
-    def keep(_figures: EpochFigures, tuned: Segmenter) -> None:
-        last.sam.load_state_dict(tuned.sam.state_dict())
-
-    settings = replace(settings, copies=1, patience=settings.epochs)
-    # Fine-tuning needs a validation frame. Its Dice decides nothing here.
-    fine_tune(base, examples, examples[:1], settings, cache=cache, progress=progress, on_epoch=keep)
-    return last
-
-
-def dice_of(
-    segmenter: Segmenter,
-    test: Sequence[LabelledFrame],
-    cache: EmbeddingCache,
-    progress: Progress = NO_PROGRESS,
-) -> tuple[float, ...]:
-    """Dice of each frame's ellipse at the frame's own size, from one view.
-
-    The prompt is the one that the segmenter is used with; a box is that of the reference.
-    ``progress`` is checked before each frame.
-    """
-    key, result = encoder_key(segmenter), []
-    for example in test:
-        progress.check()
-        h, w = example.image.shape
-        embedding = cache.embed(segmenter, key, example.image)[None].float().to(segmenter.device)
-        box = example.ellipse.box() if segmenter.prompt == "box" else None
-        found = segmenter.predict_embedded(embedding, (w, h), box=box)
-        mask = found.mask if found.ellipse is None else found.ellipse.mask((w, h))
-        result.append(dice(mask, example.ellipse.mask((w, h))))
-    return tuple(result)
+def steps_in(mix: str, real: int, pairs: int, *, epochs: int, batch: int) -> int:
+    """How many optimiser steps the mix takes."""
+    return epochs * math.ceil(examples_in(mix, real, pairs) / batch)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +22,8 @@ from fetalstudio.project.store.records import FOLLOWING, PROPOSED_BY, Annotation
 
 if TYPE_CHECKING:
     from fetalstudio.segmentation.box_prompt import Box
+    from fetalstudio.segmentation.outline import SecondLook
+    from fetalstudio.segmentation.segmenter import Segmenter
 
 _NOTHING = {
     "auto": "all frames have an ellipse, or had a proposal that was rejected. Propose again "
@@ -52,48 +55,71 @@ def run(request: ProposeRequest, report: Report, cancelled: CancelCheck) -> Prop
         segmenter = load_segmenter(model)
         prompt = request.prompt or segmenter.prompt
         boxes = _Boxes(project, request, frames, report, cancelled) if prompt == "box" else None
-        conventions = {}
+        conventions: dict[str, Convention] = {}
         outline = load_outline() if request.snap else None
         if request.convention:
             conventions = proposal_conventions(
                 project, model, prompt, frames, report, cancelled, outline
             )
+        proposer = _Proposer(segmenter, boxes, outline, conventions)
         steps = Steps(len(frames), report, cancelled, "proposing")
         proposals, without = [], []
         for frame in frames:
             if project.frames.find(frame.id) is None:  # another process has removed it meanwhile
                 steps.advance()
                 continue
-            pixels = project.frames.pixels(frame.id)
-            box = None if boxes is None else boxes.of(frame, pixels)
-            if boxes is not None and box is None:
-                without.append(frame.name)
-                steps.advance(note=frame.name)
-                continue
-            found = segmenter.predict(pixels, box=box)
-            if found.ellipse is None:
+            proposal = proposer.proposal(frame, project.frames.pixels(frame.id))
+            if proposal is None:
                 without.append(frame.name)
             else:
-                convention = conventions.get(frame.cohort)
-                ellipse, spread = found.ellipse, None
-                if outline is not None:
-                    snapped = outline.snap(pixels, ellipse)
-                    if snapped.ellipse is not None:
-                        ellipse, spread = snapped.ellipse, snapped.spread
-                if convention is not None:
-                    ellipse = convention.apply(ellipse)
-                proposals.append(Proposal(frame.id, ellipse, found.confidence, spread))
-                current = project.annotations.newest(frame.id)
-                if current is None or current.ellipse is None or current.state == "proposed":
-                    project.annotations.add(
-                        frame.id,
-                        ellipse,
-                        author=author + FOLLOWING if convention else author,
-                        state="proposed",
-                        confidence=found.confidence,
-                    )
+                proposals.append(proposal)
+                follows = FOLLOWING if frame.cohort in conventions else ""
+                _store(project, proposal, author + follows)
             steps.advance(note=frame.name)
     return ProposeResult(tuple(proposals), tuple(without), conventions)
+
+
+@dataclass(frozen=True, slots=True)
+class _Proposer:
+    """What finds the ellipses to propose."""
+
+    segmenter: Segmenter
+    boxes: _Boxes | None
+    """The boxes to prompt it with; None for no prompt."""
+    outline: SecondLook | None
+    """What moves its ellipses onto the skull; None to leave them as they are."""
+    conventions: Mapping[str, Convention]
+    """By cohort, how its annotators draw."""
+
+    def proposal(self, frame: Frame, pixels: NDArray[np.uint8]) -> Proposal | None:
+        """The ellipse to propose on a frame with these ``pixels``; None if no head is found."""
+        box = None if self.boxes is None else self.boxes.of(frame, pixels)
+        if self.boxes is not None and box is None:
+            return None
+        found = self.segmenter.predict(pixels, box=box)
+        ellipse, spread = found.ellipse, None
+        if ellipse is None:
+            return None
+        if self.outline is not None:
+            snapped = self.outline.snap(pixels, ellipse)
+            if snapped.ellipse is not None:
+                ellipse, spread = snapped.ellipse, snapped.spread
+        if (convention := self.conventions.get(frame.cohort)) is not None:
+            ellipse = convention.apply(ellipse)
+        return Proposal(frame.id, ellipse, found.confidence, spread)
+
+
+def _store(project: Project, proposal: Proposal, author: str) -> None:
+    """Store a proposal, unless the frame has an ellipse of a person."""
+    held = project.annotations.newest(proposal.frame_id)
+    if held is None or held.ellipse is None or held.state == "proposed":
+        project.annotations.add(
+            proposal.frame_id,
+            proposal.ellipse,
+            author=author,
+            state="proposed",
+            confidence=proposal.confidence,
+        )
 
 
 class _Boxes:

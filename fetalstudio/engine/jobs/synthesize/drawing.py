@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,44 +29,51 @@ Made = tuple[Drawn, Measured]
 """An image with its label, and its figures."""
 
 
-def draw(
-    model: FoundModel,
-    textures: Sequence[CohortTexture | None],
-    scenes: Sequence[Scene],
-    wanted: Sequence[tuple[Ellipse, Offset]],
-    seeds: Sequence[int],
-    options: Mapping[str, Any],
-) -> list[Made]:
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An image that is to be made, and how it is labelled and measured."""
+
+    scene: Scene
+    seed: int
+    ellipse: Ellipse
+    """The ellipse that labels it, in px."""
+    convention: Offset
+    """How that ellipse is drawn around the skull."""
+    texture: CohortTexture | None
+    """The texture that it is compared with; None without real frames."""
+
+
+def draw(model: FoundModel, wanted: Sequence[Wanted], options: Mapping[str, Any]) -> list[Made]:
     """Make images and their figures in any process. Models are loaded once per process.
 
-    ``wanted`` are the ellipses that label the images, and how these are drawn around the skull.
+    ``options`` are the keyword arguments of :meth:`SceneSynthesizer.draw`.
     """
     segmenter, neighbours = load_segmenter(judge_model()), load_neighbours(model)
-    judges = [Judge(segmenter, neighbours, texture) for texture in textures]
-    drawn = _drawn_in_memory(load_synthesizer(model), scenes, seeds, options)
     made = []
-    for judge, one, scene, (ellipse, offset) in zip(judges, drawn, scenes, wanted, strict=True):
-        one, convention = labelled_as(one, scene, ellipse, offset)
-        made.append((one, _measured(judge, one, scene.reference, convention)))
+    for one, plain in zip(
+        wanted, _drawn_in_memory(load_synthesizer(model), wanted, options), strict=True
+    ):
+        drawn, convention = labelled_as(plain, one.scene, one.ellipse, one.convention)
+        judge = Judge(segmenter, neighbours, one.texture)
+        made.append((drawn, _measured(judge, drawn, one.scene.reference, convention)))
     return made
 
 
 def _drawn_in_memory(
-    synthesizer: SceneSynthesizer,
-    scenes: Sequence[Scene],
-    seeds: Sequence[int],
-    options: Mapping[str, Any],
+    synthesizer: SceneSynthesizer, wanted: Sequence[Wanted], options: Mapping[str, Any]
 ) -> list[Drawn]:
     """The images, in halves if memory runs out for all at once."""
     try:
-        return synthesizer.draw(scenes, seeds, **options)
+        return synthesizer.draw(
+            [one.scene for one in wanted], [one.seed for one in wanted], **options
+        )
     except Exception as error:
-        if len(scenes) == 1 or not is_out_of_memory(error):
+        if len(wanted) == 1 or not is_out_of_memory(error):
             raise
     # Outside the handler, because the error's traceback keeps the tensors alive.
-    half = len(scenes) // 2
-    first = _drawn_in_memory(synthesizer, scenes[:half], seeds[:half], options)
-    return first + _drawn_in_memory(synthesizer, scenes[half:], seeds[half:], options)
+    half = len(wanted) // 2
+    first = _drawn_in_memory(synthesizer, wanted[:half], options)
+    return first + _drawn_in_memory(synthesizer, wanted[half:], options)
 
 
 def _measured(

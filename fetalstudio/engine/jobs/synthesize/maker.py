@@ -15,7 +15,7 @@ from fetalstudio.core.convention import NO_OFFSET, Offset
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.texture import CohortTexture
 from fetalstudio.engine.followed_conventions import asked_for
-from fetalstudio.engine.jobs.synthesize.drawing import Made, draw
+from fetalstudio.engine.jobs.synthesize.drawing import Made, Wanted, draw
 from fetalstudio.engine.jobs.synthesize.request import SynthesizeResult
 from fetalstudio.engine.models.loading import FoundModel, load_synthesizer
 from fetalstudio.engine.process.events import Warned
@@ -79,13 +79,13 @@ class Maker:
         """
         chunks = [self.missing[i : i + CHUNK] for i in range(0, len(self.missing), CHUNK)]
         for i in range(0, len(chunks), distributed.size()):
-            wanted = self._wanted()
+            wanted = self._still_wanted()
             round_ = chunks[i : i + distributed.size()]
             left = [[item for item in chunk if item.number in wanted] for chunk in round_]
             self.withdrawn += sum(map(len, round_)) - sum(map(len, left))
             yield [chunk for chunk in left if chunk]
 
-    def _wanted(self) -> set[int]:
+    def _still_wanted(self) -> set[int]:
         """The numbers of the batch's items, but those whose frame was removed meanwhile."""
         return {item.number for item in self.project.batches.items(self.batch.id)}
 
@@ -111,13 +111,7 @@ class Maker:
         options = {"steps": self.steps, "guidance": self.guidance}
         options["on_step"] = distributed.Here(on_step)
         options["on_warning"] = distributed.Here(lambda message: report(Warned(message)))
-        calls = []
-        for chunk in chunks:
-            scenes = [self._scene(item) for item in chunk]
-            textures = [self._texture(item) for item in chunk]
-            wanted = [(item.ellipse, self._convention(item)) for item in chunk]
-            seeds = [item.seed for item in chunk]
-            calls.append((self.model, textures, scenes, wanted, seeds, options))
+        calls = [(self.model, [self._wanted(item) for item in chunk], options) for chunk in chunks]
         return distributed.each(draw, calls)
 
     def store(
@@ -130,7 +124,7 @@ class Maker:
         writes them again, and none is missing.
         """
         with self.project.transaction():  # so that no frame is removed meanwhile
-            wanted = self._wanted()
+            wanted = self._still_wanted()
             kept = [
                 (item, one) for item, one in zip(chunk, made, strict=True) if item.number in wanted
             ]
@@ -212,6 +206,15 @@ class Maker:
         """How the annotators of the lender's cohort draw, of the batch's where none is known."""
         cohort = self._lenders_cohort(item) or self.batch.settings["cohort"]
         return self.conventions.get(cohort, NO_OFFSET)
+
+    def _wanted(self, item: BatchItem) -> Wanted:
+        return Wanted(
+            self._scene(item),
+            item.seed,
+            item.ellipse,
+            self._convention(item),
+            self._texture(item),
+        )
 
     def _scene(self, item: BatchItem) -> Scene:
         source, calibration = item.source_frame, item.calibration

@@ -27,8 +27,7 @@ from fetalstudio.engine.models.loading import FoundModel, find_model, load_segme
 from fetalstudio.engine.models.seen import Seen, seen_by
 from fetalstudio.engine.pictures import montage, overlay
 from fetalstudio.engine.process.events import Checkpoint, Epoch, Preview, Progress, Warned
-from fetalstudio.engine.process.job import CancelCheck, Report, report_in_run
-from fetalstudio.engine.process.progress import Steps
+from fetalstudio.engine.process.job import CancelCheck, Report
 from fetalstudio.engine.resumable import (
     ResumableRun,
     can_resume,
@@ -87,15 +86,15 @@ def run(request: TrainRequest, report: Report, cancelled: CancelCheck) -> TrainR
         with resumable_run(
             project,
             "train",
+            report,
+            cancelled,
             name=request.name,
             stem=request.cohort or "tuned",
             settings=settings,
             data=data.summary(),
             resume=resumed,
         ) as held:
-            report = report_in_run(report, project.path, held.id)
-            before = seen_by(project, model)
-            training = _Training(project, request, held, data, segmenter, before, report, cancelled)
+            training = _Training(held, request, data, segmenter, seen_by(project, model))
             result, stopped = training.run()
             held.finish(asdict(result), cancelled=stopped)
     if stopped:
@@ -180,23 +179,20 @@ class _Training:
 
     def __init__(
         self,
-        project: Project,
-        request: TrainRequest,
         held: ResumableRun,
+        request: TrainRequest,
         data: TrainingData,
         segmenter: Segmenter,
-        before: Seen,
-        report: Report,
-        cancelled: CancelCheck,
+        seen: Seen,
     ) -> None:
-        # Read now: after hours of training, another process may have removed and purged a frame.
+        """``seen`` is what influenced the ``segmenter`` before."""
+        project = held.project
         self.project, self.held = project, held
+        # Read now: after hours of training, another process may have removed and purged a frame.
         self.data = replace(data, test=[frame.loaded() for frame in data.test])
         self.settings = request.settings
-        self.segmenter, self.before = segmenter, before
-        self.report, self.cancelled = report, cancelled
+        self.segmenter, self.seen = segmenter, seen
         self.saved_epoch = 0
-        self.saved = any(m.run_id == held.id for m in project.models.all("segmenter"))
         self.recorded = {row["epoch"] for row in held.history}
         cohorts = {item.cohort for item in data.train}
         self.drawn = {
@@ -231,14 +227,18 @@ class _Training:
             progress=self,
             on_epoch=self._epoch,
         )
-        stopped = bool(self.cancelled())
+        stopped = bool(self.held.cancelled())
         if len(figures) < 2:
             raise Stopped
         self._catch_up(tuned, figures)
         # After a cancel, only the test part is measured, which the verdict needs.
-        after = before if not self.saved else self._evaluate(tuned, "testing the best epoch", True)
+        after = (
+            before
+            if not self.held.has_model
+            else self._evaluate(tuned, "testing the best epoch", True)
+        )
         result = self._result(before, after, figures, tuned)
-        if self.saved:
+        if self.held.has_model:
             self._card(result, tuned).write(self.held.folder)
         return result, stopped
 
@@ -247,12 +247,12 @@ class _Training:
         embedding = note == EMBEDDING
         estimate = self.countdown.embedded if embedding else self.countdown.stepped
         left = estimate(done, total)
-        self.report(Progress(done, total, left, f"{note} on {self.where}"))
+        self.held.report(Progress(done, total, left, f"{note} on {self.where}"))
         self.check()
 
     def check(self) -> None:
         """Raise :class:`Stopped` if the job was asked to stop."""
-        if self.cancelled():
+        if self.held.cancelled():
             raise Stopped
 
     def _catch_up(self, tuned: Segmenter, figures: Sequence[EpochFigures]) -> None:
@@ -270,7 +270,7 @@ class _Training:
 
     def _epoch(self, figures: EpochFigures, tuned: Segmenter) -> None:
         self._record(figures)
-        self.report(
+        self.held.report(
             Epoch(
                 figures.epoch,
                 self.settings.epochs,
@@ -287,11 +287,10 @@ class _Training:
             for e in self.validation[:4]
         ]
         caption = f"validation frames, epoch {figures.epoch}"
-        self.report(Preview(montage(shown, columns=2), caption, stays=True))
+        self.held.report(Preview(montage(shown, columns=2), caption, stays=True))
 
     def _predict(self, tuned: Segmenter, example: LabelledFrame) -> Prediction:
-        box = example.ellipse.box() if tuned.prompt == "box" else None
-        return tuned.predict(example.image, box=box)
+        return tuned.predict(example.image, box=example.prompt_box(tuned.prompt))
 
     def _save(self, tuned: Segmenter, figures: EpochFigures) -> None:
         metrics = {"validation_dice": figures.validation_dice, "epoch": figures.epoch}
@@ -299,23 +298,19 @@ class _Training:
         preprocessing = {**tuned.card.preprocessing, "confidence": None}
         tuned.save(self.held.folder, self._base_card(metrics, preprocessing))
         self.saved_epoch = figures.epoch
-        if not self.saved:
+        if not self.held.has_model:
             write_training_frames(self.held.folder, [i.id for i in self.data.train])
-            seen = self.before.with_subjects_of((*self.data.train, *self.data.validation))
+            seen = self.seen.with_subjects_of((*self.data.train, *self.data.validation))
             write_seen_subjects(self.held.folder, seen.subjects)
-            path = self.held.folder.relative_to(self.project.path).as_posix()
-            self.project.models.add(
-                self.held.name, "segmenter", path, run_id=self.held.id, metrics=metrics
-            )
-            self.saved = True
-        self.report(
+            self.held.add_model(metrics)
+        self.held.report(
             Checkpoint(
                 self.held.folder, f"epoch {figures.epoch}: Dice {figures.validation_dice:.4f}"
             )
         )
 
     def _evaluate(self, segmenter: Segmenter, note: str, finish: bool = False) -> EvaluateResult:
-        steps = Steps(len(self.data.test), self.report, self.cancelled, note, finishing=finish)
+        steps = self.held.steps(len(self.data.test), note, finishing=finish)
         steps.check()  # one frame may take a large model longer than there is time to stop
         scores = []
         for item in self.data.test:
@@ -336,13 +331,13 @@ class _Training:
             [score.dice for score in before.frames],
             [score.dice for score in after.frames],
             subjects,
-            improved=self.saved,
+            improved=self.held.has_model,
             comparison=number,
         )
         best = max(f.epoch for f in figures if f.best)
         return TrainResult(
             run_id=self.held.id,
-            model=self.held.name if self.saved else None,
+            model=self.held.name if self.held.has_model else None,
             dice_before=before.dice["mean"],
             dice_after=after.dice["mean"],
             difference=verdict.difference.mean,
