@@ -289,6 +289,62 @@ def test_images_one_folder_down_but_not_two(
     assert [f.subject for f in frames] == keys(project, "a_x", "b_x", "top")
 
 
+_ANNA_AND_EVA = "Anna_1 Anna_2 Eva_1 Eva_2"
+
+
+@pytest.mark.parametrize(
+    ("names", "pattern"),
+    [
+        (_ANNA_AND_EVA, "'Anna_*'"),
+        ("Anna1 Anna2 Anna3 Eva", "'Anna[0-9]*'"),
+        ("7a 7b 8a 8b", "'7[A-Za-z]*'"),
+        ("10234_1 10234_2 10377_1", "'10234_*'"),
+        ("US_101_1 US_101_2 US_102_1 US_102_2", "'US_101_*'"),
+        ("Muster_Eva_2024-03-01 Muster_Eva_2024-03-05 Kunz_Ida_2024-03-01", "'Muster_Eva_*'"),
+        ("Anna/images/1 Anna/images/2 Eva/images/3 Eva/images/4", "'Anna/*'"),
+        (f"clinic/{_ANNA_AND_EVA.replace(' ', ' clinic/')}", "'clinic/Anna_*'"),
+    ],
+)
+def test_names_that_several_pictures_of_one_patient_may_have_are_named(
+    project: Project, picture: Picture, tmp_path: Path, names: str, pattern: str
+) -> None:
+    source = tmp_path / "source"
+    for i, name in enumerate(names.split(" ")):
+        write_png(source / f"{name}.png", picture(i))
+    (problem,) = import_named(project, source).problems
+    first, second, *_ = names.split(" ")
+    assert "several show one patient" in problem and f"{first}.png, {second}.png" in problem
+    assert pattern in problem  # which the option takes:
+    with Project.create(tmp_path / "other") as other:
+        answer = Choices.of([("subject", "A", (pattern.strip("'"),))])
+        report = import_named(other, source, choices=answer)
+        together = sum(name.startswith(first[:-1]) for name in names.split(" "))
+        assert report.frames - report.subjects == together - 1
+        assert all(first not in problem for problem in report.problems)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        "IMG_1 IMG_2 IMG_3",
+        "IMG_1 IMG_2 scan_1 scan_2",
+        "train/1 train/2 val/3 val/4",
+        "Scanner_A_1 Scanner_A_2 Scanner_B_1 Scanner_B_2",
+        "site1_1 site1_2 site2_1 site2_2",
+        "20240105_1 20240105_2 20240106_1 20240106_2",
+        "egypt_1 egypt_2 ghana_1 ghana_2",
+        "a b c d e f g_1 g_2",
+        "P7-a P7-b P8-a P8-b",
+    ],
+)
+def test_names_that_say_nothing_of_patients_are_not_named(
+    project: Project, picture: Picture, tmp_path: Path, names: str
+) -> None:
+    for i, name in enumerate(names.split(" ")):
+        write_png(tmp_path / "source" / f"{name}.png", picture(i))
+    assert import_named(project, tmp_path / "source").problems == ()
+
+
 @pytest.mark.parametrize(
     ("image", "mask"),
     [

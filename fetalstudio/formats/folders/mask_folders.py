@@ -3,8 +3,8 @@
 Frames lie at the top, one folder down, and in folders deeper in it that are given. An annotation
 lies beside its frame (``NAME_mask.png``) or in a folder of its own (``masks/NAME.png``), which may
 be divided as that of the frames is (``images/train/NAME.png``, ``masks/train/NAME.png``) or lie
-with it in the folder of a patient (``P1/images/NAME.png``, ``P1/masks/NAME.png``). A table gives pixel sizes, ellipses
-(``name,cx,cy,a,b,angle_deg``), patients or labels.
+with it in the folder of a patient (``P1/images/NAME.png``, ``P1/masks/NAME.png``). A table gives
+pixel sizes, ellipses (``name,cx,cy,a,b,angle_deg``), patients or labels.
 
 An annotation that could belong to several frames, and several for one frame, are named and not
 used.

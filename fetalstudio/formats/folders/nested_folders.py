@@ -1,5 +1,5 @@
-"""Folders of frames more than one folder down, as where each patient or each part of a data set has a
-folder with one of images and one of masks in it."""
+"""Folders of frames more than one folder down, as where the folder of each patient or of each part
+of a data set has one of images and one of masks in it."""
 
 from __future__ import annotations
 
