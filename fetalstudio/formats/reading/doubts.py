@@ -300,13 +300,18 @@ def size_doubt(message: str, whose: str) -> Doubt:
     )
 
 
-def stated_doubt(path: Path, stated: tuple[str, ...]) -> Doubt:
-    """The doubt about a pixel size of which the header makes these different statements."""
+def stated_doubt(path: Path, stated: tuple[str, ...], *, of_parts: bool) -> Doubt:
+    """The doubt about a pixel size of which the header makes these different statements: of parts
+    of the frame, or of all of it."""
+    whose = (
+        " for parts of the frame" if of_parts else f", of which one is wrong: {'; '.join(stated)}"
+    )
+    which = "is that of the head" if of_parts else "is right"
     return Doubt(
         Question.CALIBRATION,
-        f"{path} states different pixel sizes for parts of the frame.",
-        "It was imported without a pixel size. Import it again and say which one is that of the "
-        "head, or set it in Annotate.",
+        f"{path} states different pixel sizes{whose}.",
+        f"It was imported without a pixel size. Import it again and say which one {which}, or set "
+        "it in Annotate.",
         (
             Answer(NONE, "Take no pixel size"),
             *(Answer(f"{_STATED}-{n}", text) for n, text in enumerate(stated, 1)),
