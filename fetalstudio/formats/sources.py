@@ -35,8 +35,8 @@ from fetalstudio.formats.datasets import (
 from fetalstudio.formats.dicom import source as dicom
 from fetalstudio.formats.folders import mask_folders
 from fetalstudio.formats.folders.annotation_names import IMAGE_FOLDERS
-from fetalstudio.formats.folders.nested_folders import nested_folders
 from fetalstudio.formats.folders.unused_tables import tables_above, tables_apart
+from fetalstudio.formats.nested_folders import nested_folders
 from fetalstudio.formats.pictures.picture_files import is_picture, stem_of
 from fetalstudio.formats.privacy.subjects import nearly_equal, written_alike
 from fetalstudio.formats.reading.frame_records import FrameSource

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.names import checked_key
-from fetalstudio.core.words import counted
+from fetalstudio.core.words import counted, quoted
 from fetalstudio.formats.pictures.marked_regions import MASK_VALUE
 from fetalstudio.formats.reading.placements import ADJACENT, NEXT, PLACEMENTS, place_text
 from fetalstudio.formats.tables.table_meanings import AS_READ, MEANINGS, Meaning
@@ -241,6 +241,24 @@ def place_doubt(message: str, likely: str | None) -> Doubt:
         Question.PLACE,
         message,
         f"The ellipses were imported as proposals. {cure}",
+        (
+            Answer(PROPOSAL, "Take the ellipse as a proposal, to be checked"),
+            Answer(FINAL, "The ellipse is right"),
+            *offered,
+            Answer(NONE, "Take no ellipse"),
+        ),
+    )
+
+
+def odd_doubt(message: str, key: str, likely: str | None) -> Doubt:
+    """The doubt whether a single ellipse lies on the head of its frame, which has this ``key``;
+    ``likely`` is as for :func:`place_doubt`."""
+    offered = () if likely is None else (place_answer(likely),)
+    return Doubt(
+        Question.PLACE,
+        message,
+        "The ellipse was imported as a proposal. Check it in Annotate. If it is right, you can say "
+        f"so in the window or by the option --answer place {FINAL} {quoted(key)}.",
         (
             Answer(PROPOSAL, "Take the ellipse as a proposal, to be checked"),
             Answer(FINAL, "The ellipse is right"),
