@@ -17,8 +17,8 @@ from fetalstudio.formats.reading.doubts import Doubt, odd_doubt
 from fetalstudio.formats.reading.placements import PLACEMENTS, place_text
 from fetalstudio.project.importing.plan import PlannedFrame
 
-FEWEST = 3
-"""Frames of a source of which single ones may be odd."""
+_FEWEST = 3
+"""Ellipses that lie on skulls, among which others are odd."""
 _ODD, _SEEN = 0.3, 0.5
 """Below which :attr:`PlannedFrame.on_skull` makes an ellipse odd, and from which on it lies on a
 skull."""
@@ -46,6 +46,8 @@ def odd_ellipses(
     """
     odd = {f.key: f for f in sure if f.on_skull is not None and f.on_skull < _ODD}
     seen = [frame for frame in sure if (frame.on_skull or 0.0) >= _SEEN]
+    if len(seen) < _FEWEST:
+        return {}
     found: dict[str, Doubt] = {}
     for frame in followed(list(odd.values()), progress, ""):
         near = beside.get(frame.key, {})

@@ -43,7 +43,7 @@ from fetalstudio.formats.reading.placements import (
     place_text,
 )
 from fetalstudio.project.importing.choices import Choices
-from fetalstudio.project.importing.odd_ellipses import FEWEST, odd_ellipses
+from fetalstudio.project.importing.odd_ellipses import odd_ellipses
 from fetalstudio.project.importing.plan import PlannedFrame
 
 _LOOKED_AT = 24
@@ -123,8 +123,6 @@ class EllipsePlacements:
 
         judged = _judged([look for look in looks if look is not None], fits)
         if judged is None:
-            if len(sure) < FEWEST:
-                return {}
             unsaid = [frame for frame in sure.values() if not _says_so_itself(frame)]
             return odd_ellipses(unsaid, beside, progress)
         said, likely = judged
