@@ -271,7 +271,7 @@ def _questions(plan: ImportPlan) -> list[str]:
         files: Sequence[str] = list(dict.fromkeys(keys))
         if question is Question.AXES:
             files = of_tables[message]
-        elif question is Question.PLACE:  # it is about all of the source
+        elif question is Question.PLACE and len(files) > 1:  # it is about all of the source
             files = ()
         option = " ".join((f"--answer {question} ANSWER", *map(quoted, files)))
         offered = "; ".join(f"{a}: {text}" for a, text in answers[question, message].items())

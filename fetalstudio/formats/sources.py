@@ -36,13 +36,14 @@ from fetalstudio.formats.dicom import source as dicom
 from fetalstudio.formats.folders import mask_folders
 from fetalstudio.formats.folders.annotation_names import IMAGE_FOLDERS
 from fetalstudio.formats.folders.unused_tables import tables_above, tables_apart
+from fetalstudio.formats.nested_folders import nested_folders
 from fetalstudio.formats.pictures.picture_files import is_picture, stem_of
 from fetalstudio.formats.privacy.subjects import nearly_equal, written_alike
 from fetalstudio.formats.reading.frame_records import FrameSource
 from fetalstudio.formats.tables.frame_rows import some
 from fetalstudio.formats.tables.frame_tables import NOT_USED
 from fetalstudio.formats.writing.carries import Carries
-from fetalstudio.formats.writing.export_folders import with_provenance
+from fetalstudio.formats.writing.export_folders import PROVENANCE, with_provenance
 
 _KINDS = "PNG, JPEG, TIFF, BMP, PGM, MetaImage, NRRD, NIfTI or DICOM"
 AUTO = "auto"
@@ -236,7 +237,8 @@ def _in_format(
     fits = [n for n, f in FORMATS.items() if n not in ANNOTATION_KINDS and f.recognise(source)]
     layout = next(n for n in fits if not FORMATS[n].joins) if format == AUTO else format
     if layout == "folder" or layout in ANNOTATION_KINDS:
-        found = mask_folders.read(source, deeper=annotations.folders(source))
+        deeper = (*annotations.folders(source), *nested_folders(source, _is_apart))
+        found = mask_folders.read(source, deeper=deeper)
     else:
         found = _read_as(layout, source, progress)
     for other in (n for n in fits if format == AUTO and FORMATS[n].joins):
@@ -248,6 +250,16 @@ def _in_format(
             files=found.files | more.files,
         )
     return found
+
+
+def _is_apart(folder: Path) -> bool:
+    """Whether a folder in a source is to be imported by itself: it has a layout of its own, or was
+    written by FetalStudio, which states more than the pictures show."""
+    ours = (folder / PROVENANCE, folder / "project.db")
+    layouts = (n for n, f in FORMATS.items() if n not in ANNOTATION_KINDS and not f.joins)
+    return any(p.exists() for p in ours) or any(
+        FORMATS[name].recognise(folder) for name in layouts if name != "folder"
+    )
 
 
 def _read_as(format: str, source: Path, progress: Progress) -> FrameSource:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -205,6 +206,54 @@ def test_a_spacing_of_exactly_1_is_not_taken_and_said_once(tmp_path: Path) -> No
     records, _, (problem,) = contents(tmp_path)
     assert [record.calibration for record in records] == [None] * 3
     assert "a.mha and 2 more: a pixel of exactly 1 mm is what programs write" in problem
+
+
+def nifti(path: Path, affine: float, pixdim: float) -> Path:
+    """A picture with these two pixel sizes in its header, in mm."""
+    image = nibabel.Nifti1Image(picture().T.copy(), np.diag([-affine, -affine, 1, 1]))
+    nibabel.save(image, path)
+    data = bytearray(path.read_bytes())
+    data[80:88] = np.array([pixdim, pixdim], "<f4").tobytes()
+    path.write_bytes(data)
+    return path
+
+
+def meta(path: Path, size: float, spacing: float) -> Path:
+    """The same as a MetaImage."""
+    head = (
+        "ObjectType = Image\nNDims = 2\nBinaryData = True\nDimSize = 60 40\n"
+        f"ElementSpacing = {spacing} {spacing}\nElementSize = {size} {size}\n"
+        "ElementType = MET_UCHAR\nElementDataFile = LOCAL\n"
+    )
+    path.write_bytes(head.encode() + picture().tobytes())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("write", "name", "places"),
+    [(nifti, "a.nii", ("pixdim", "affine")), (meta, "a.mha", ("ElementSpacing", "ElementSize"))],
+)
+def test_pixel_sizes_of_a_header_that_contradict_each_other_are_asked_about(
+    tmp_path: Path, write: Callable[[Path, float, float], Path], name: str, places: tuple[str, str]
+) -> None:
+    write(tmp_path / name, 0.2, 0.35)
+    (record,), (content,), (problem,) = contents(tmp_path)
+    assert content.calibration is None and all(place in problem for place in places)
+    assert "0.35 x 0.35 mm" in problem and "0.2 x 0.2 mm" in problem
+    for number, expected in ((1, 0.35), (2, 0.2)):
+        answered = read_content(record, {Question.CALIBRATION: f"stated-{number}"})
+        assert answered.calibration is not None
+        assert answered.calibration.mm_per_px == pytest.approx(expected)
+    (tmp_path / "t.csv").write_text(f"filename,pixel size(mm)\n{name},0.2\n")
+    _, (content,), problems = contents(tmp_path)
+    assert problems == () and content.calibration is not None
+    assert (content.calibration.mm_per_px, content.calibration.source) == (0.2, "table")
+    (tmp_path / "t.csv").unlink()
+    for size, spacing in ((0.2, 0.2), (0.2, 1.0), (1.0, 0.2)):  # 1 is what is written for none
+        write(tmp_path / name, size, spacing)
+        _, (content,), problems = contents(tmp_path)
+        assert problems == () and content.calibration is not None
+        assert content.calibration.mm_per_px == pytest.approx(0.2)
 
 
 def test_a_header_with_which_no_frame_is_usual_is_asked_about(tmp_path: Path) -> None:

@@ -344,9 +344,56 @@ def test_a_few_pictures_without_a_skull_decide_nothing(project: Project, tmp_pat
     assert asked(plan_import(project, source)) == set()
 
 
-def test_one_odd_mask_decides_nothing(project: Project, tmp_path: Path) -> None:
-    source = masks_of(tmp_path / "clinic", (elsewhere("mirrored")[0], *HEADS[1:]))
-    assert asked(plan_import(project, source)) == set()
+def in_doubt(plan: ImportPlan) -> dict[str, str]:
+    """What is asked about where the ellipse of each frame lies, by its key."""
+    doubts = ((frame.key, doubt) for frame in plan.frames for doubt in plan.open_doubts(frame))
+    return {key: doubt.message for key, doubt in doubts if doubt.question is Question.PLACE}
+
+
+@pytest.mark.parametrize("kind", ["mirrored", "of another", "twice"])
+def test_one_odd_mask_is_asked_about_alone(project: Project, tmp_path: Path, kind: str) -> None:
+    odd = {
+        "mirrored": elsewhere("mirrored")[0],
+        "of another": Ellipse(60.0, 60.0, 40.0, 30.0, 100.0),
+        "twice": HEADS[5],
+    }[kind]
+    heads = (*HEADS, replace(HEADS[0], cx=HEADS[0].cx + 1))
+    source = masks_of(tmp_path / "clinic", (odd, *heads[1:]), heads=heads)
+    if kind == "twice":  # and nothing tells where the skull is
+        write_png(source / "frame_1.png", speckle(1, SIZE))
+    plan = plan_import(project, source)
+    ((key, message),) = in_doubt(plan).items()
+    assert key == "frame_1.png" and str(source / key) in message
+    assert (str(source / "frame_6.png") in message) == (kind == "twice")
+    assert offered(plan) == ["proposal", "final", "none"]
+    (problem,) = import_named(project, source).problems
+    assert "--answer place final frame_1.png" in problem
+    assert final(project).keys() == {f"frame_{i}" for i in range(2, 8)}
+    answered = Choices.of([("place", "final", ("frame_1.png",))])
+    assert in_doubt(plan_import(project, source, answered)) == {}
+
+
+def test_a_few_masks_that_are_numbered_otherwise_are_asked_about(
+    project: Project, tmp_path: Path
+) -> None:
+    heads = [replace(HEADS[i % 6], cx=80.0 + 37 * i % 90) for i in range(30)]
+    masks = [*heads[:10], *heads[11:14], *heads[13:]]  # 11 to 13 have that of the next one
+    plan = plan_import(project, masks_of(tmp_path / "clinic", masks, heads=heads))
+    found = in_doubt(plan)
+    assert found.keys() == {f"frame_{i}.png" for i in (11, 12, 13)}
+    assert all("that of the picture before it" in found[f"frame_{i}.png"] for i in (12, 13))
+    choices = Choices.of([("place", "previous", ("frame_12.png", "frame_13.png"))])
+    moved = {f.path.stem: f.ellipse for f in plan_import(project, plan.source, choices).frames}
+    for i in (12, 13):
+        ellipse = moved[f"frame_{i}"]
+        assert ellipse is not None and ellipse.overlap(heads[i - 1]) > 0.99
+
+
+def test_faint_skulls_are_not_taken_for_odd_masks(project: Project, tmp_path: Path) -> None:
+    source = masks_of(tmp_path / "clinic", HEADS)
+    for i in (2, 4):
+        write_png(source / f"frame_{i}.png", speckle(i, SIZE))
+    assert in_doubt(plan_import(project, source)) == {}
 
 
 def test_if_some_masks_are_mirrored_it_is_not_offered_for_all(

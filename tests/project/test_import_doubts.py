@@ -815,16 +815,21 @@ def test_images_that_lie_too_deep_are_named(
     assert problem.endswith(f"Import {source / 'a'} by itself.")
 
 
-def test_the_folder_that_is_named_for_deep_images_holds_their_masks_too(
+def test_a_data_set_in_a_source_is_to_be_imported_by_itself(
     project: Project, picture: Picture, source: Path
 ) -> None:
-    write_png(source / "train" / "images" / "x.png", picture(1))
-    mask = Ellipse(48, 40, 30, 24, 10).mask((96, 80)) * np.uint8(255)
-    write_png(source / "train" / "masks" / "x.png", mask)
+    """Its masks may show something else, as its own description says."""
+    folder = source / "Dataset001"
+    write_png(folder / "imagesTr" / "x_0000.png", picture(1))
+    mask = Ellipse(48, 40, 30, 24, 10).mask((96, 80))
+    write_png(folder / "labelsTr" / "x.png", mask)
+    (folder / "dataset.json").write_text('{"labels": {"background": 0, "abdomen": 1}}')
     with pytest.raises(InputError) as refused:
         import_named(project, source)
-    assert str(refused.value).endswith(f"Import {source / 'train'} by itself.")
-    assert import_named(project, source / "train").annotated == 1
+    assert str(refused.value).endswith(f"Import {folder} by itself.")
+    assert import_named(project, folder).annotated == 0
+    (folder / "dataset.json").unlink()
+    assert import_named(project, source).duplicates == 1
 
 
 @pytest.mark.parametrize(

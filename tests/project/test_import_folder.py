@@ -18,6 +18,7 @@ from fetalstudio.core.errors import InputError
 from fetalstudio.formats.pictures.picture_files import encode_png, write_png
 from fetalstudio.formats.privacy.subjects import subject_of
 from fetalstudio.formats.sources import read_source
+from fetalstudio.project.importing.choices import Choices
 from fetalstudio.project.project import Project
 from tests.named import import_named, keys
 from tests.project.kinds import Picture, PicturesIn
@@ -286,6 +287,140 @@ def test_images_one_folder_down_but_not_two(
     frames = project.frames.all()
     assert [f.name for f in frames] == ["a_x", "b_x", "top"]
     assert [f.subject for f in frames] == keys(project, "a_x", "b_x", "top")
+
+
+_ANNA_AND_EVA = "Anna_1 Anna_2 Eva_1 Eva_2"
+
+
+@pytest.mark.parametrize(
+    ("names", "pattern"),
+    [
+        (_ANNA_AND_EVA, "'Anna_*'"),
+        ("Anna1 Anna2 Anna3 Eva", "'Anna[0-9]*'"),
+        ("7a 7b 8a 8b", "'7[A-Za-z]*'"),
+        ("10234_1 10234_2 10377_1", "'10234_*'"),
+        ("US_101_1 US_101_2 US_102_1 US_102_2", "'US_101_*'"),
+        ("Muster_Eva_2024-03-01 Muster_Eva_2024-03-05 Kunz_Ida_2024-03-01", "'Muster_Eva_*'"),
+        ("Anna/images/1 Anna/images/2 Eva/images/3 Eva/images/4", "'Anna/*'"),
+        (f"clinic/{_ANNA_AND_EVA.replace(' ', ' clinic/')}", "'clinic/Anna_*'"),
+    ],
+)
+def test_names_that_several_pictures_of_one_patient_may_have_are_named(
+    project: Project, picture: Picture, tmp_path: Path, names: str, pattern: str
+) -> None:
+    source = tmp_path / "source"
+    for i, name in enumerate(names.split(" ")):
+        write_png(source / f"{name}.png", picture(i))
+    (problem,) = import_named(project, source).problems
+    first, second, *_ = names.split(" ")
+    assert "several show one patient" in problem and f"{first}.png, {second}.png" in problem
+    assert pattern in problem  # which the option takes:
+    with Project.create(tmp_path / "other") as other:
+        answer = Choices.of([("subject", "A", (pattern.strip("'"),))])
+        report = import_named(other, source, choices=answer)
+        together = sum(name.startswith(first[:-1]) for name in names.split(" "))
+        assert report.frames - report.subjects == together - 1
+        assert all(first not in problem for problem in report.problems)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        "IMG_1 IMG_2 IMG_3",
+        "IMG_1 IMG_2 scan_1 scan_2",
+        "train/1 train/2 val/3 val/4",
+        "Scanner_A_1 Scanner_A_2 Scanner_B_1 Scanner_B_2",
+        "site1_1 site1_2 site2_1 site2_2",
+        "20240105_1 20240105_2 20240106_1 20240106_2",
+        "egypt_1 egypt_2 ghana_1 ghana_2",
+        "a b c d e f g_1 g_2",
+        "P7-a P7-b P8-a P8-b",
+    ],
+)
+def test_names_that_say_nothing_of_patients_are_not_named(
+    project: Project, picture: Picture, tmp_path: Path, names: str
+) -> None:
+    for i, name in enumerate(names.split(" ")):
+        write_png(tmp_path / "source" / f"{name}.png", picture(i))
+    assert import_named(project, tmp_path / "source").problems == ()
+
+
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [
+        ("P{0}/img/{1:03}.png", "P{0}/mask/{1:03}.png"),
+        ("patient_0{0}/images/img_{1}.png", "patient_0{0}/masks/mask_{1}.png"),
+        ("data/P{0}/scans/{1}.png", "data/P{0}/labels/{1}.png"),
+        ("P{0}/{1}.png", "P{0}/mask/{1}.png"),
+        ("P{0}/study{1}/image.png", "P{0}/study{1}/mask.png"),
+        ("P{0}/clip_{1}.png", "P{0}/clip_{1}_mask.png"),
+        ("train/P{0}/2024/{1}.png", "train/P{0}/2024/{1}_seg.png"),
+        ("Site A/P{0}/img/{1}.png", "Site A/P{0}/mask/head/{1}.png"),
+    ],
+)
+def test_patients_have_folders_of_their_own(
+    project: Project, picture: Picture, tmp_path: Path, image: str, mask: str
+) -> None:
+    """The same names in each, whether one or all are imported."""
+    source = tmp_path / "clinic"
+    heads = {}
+    for i in range(4):
+        heads[i] = Ellipse(40 + 3 * i, 40, 25 + i, 18, 10 * i)
+        write_png(source / image.format(i // 2 + 1, i % 2), picture(i))
+        write_png(source / mask.format(i // 2 + 1, i % 2), filled(heads[i]))
+    alone = next(path for path in source.rglob("*1") if path.name.lower().startswith("p"))
+    first = import_named(project, alone, choices=Choices.of([], cohort="c"))
+    assert (first.annotated, first.subjects, first.problems) == (2, 1, ())
+    report = import_named(project, source)
+    assert (report.annotated, report.duplicates, report.subjects, report.problems) == (2, 2, 2, ())
+    found = project.annotations.by_frame()
+    for frame in project.frames.all():
+        pixels = project.frames.pixels(frame.id)
+        (i,) = (n for n in range(4) if np.array_equal(pixels, picture(n)))
+        assert found[frame.id].state == "final" and close(found[frame.id].ellipse, heads[i])
+    patients = (image.partition("/{1}")[0].format(n, n).split("/") for n in (1, 2))
+    named = (next(part for part in parts if part[0] in "Pp") for parts in patients)
+    assert {frame.subject for frame in project.frames.all()} == {*keys(project, *named)}
+
+
+def test_frames_of_patients_need_no_masks(
+    project: Project, picture: Picture, tmp_path: Path, ellipse: Ellipse
+) -> None:
+    source = tmp_path / "clinic"
+    for i in range(3):
+        write_png(source / f"Patient {i}" / "2024-01-05" / "IMG_1.png", picture(i))
+    write_png(source / "Patient 0" / "overlay" / "IMG_1.png", picture(7))
+    report = import_named(project, source)
+    assert (report.frames, report.subjects) == (3, 3)
+    write_png(source / "Anna" / "images" / "1.png", picture(4))
+    write_png(source / "Anna" / "inner_masks" / "1.png", filled(ellipse))
+    write_png(source / "abdomen" / "images" / "1.png", picture(5))
+    write_png(source / "abdomen" / "masks" / "1.png", filled(ellipse))
+    assert import_named(project, source).annotated == 0
+
+
+def test_patients_of_one_name_in_two_folders_are_named(
+    project: Project, picture: Picture, tmp_path: Path
+) -> None:
+    source = tmp_path / "clinic"
+    for i, part in enumerate(("train", "val")):
+        write_png(source / part / "P1" / f"{i}.png", picture(i))
+    assert import_named(project, source).problems == ()
+    for i, site in enumerate(("North", "South")):
+        write_png(source / site / "P2" / "img" / f"{i}.png", picture(5 + i))
+    (problem,) = import_named(project, source).problems
+    assert str(source / "North" / "P2") in problem and str(source / "South" / "P2") in problem
+    assert "rename" in problem
+
+
+def test_an_export_in_a_source_is_to_be_imported_by_itself(
+    project: Project, picture: Picture, tmp_path: Path
+) -> None:
+    write_png(tmp_path / "x.png", picture(1))
+    write_png(tmp_path / "out" / "images" / "1.png", picture(2))
+    (tmp_path / "out" / "provenance.json").write_text("{}")
+    report = import_named(project, tmp_path)
+    assert report.frames == 1 and f"Import {tmp_path / 'out'} by itself." in report.problems[0]
 
 
 def test_a_mask_without_its_frame_is_named(

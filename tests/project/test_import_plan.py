@@ -141,6 +141,7 @@ def test_a_disagreement_about_the_pixel_size_is_settled(
     [
         ("10,,,,,", "the frame would be 4000 mm long"),  # px per mm
         ("0.02,,,,,", "the frame would be 8 mm long"),  # cm
+        ("0.037,,,,,", "the frame would be 15 mm long"),  # cm, of large pixels
         ("0.8,200,150,110,90,0", "the head would measure 504 mm around"),
         ("0.2,34,25,15,13,0", "the head would measure 18 mm around"),  # the ellipse is in mm
     ],

@@ -1,9 +1,10 @@
 """A folder of frames with masks or rings beside them, and perhaps tables.
 
-Frames lie at the top and one folder down. An annotation lies beside its frame (``NAME_mask.png``)
-or in a folder of its own (``masks/NAME.png``), which may be divided as that of the frames is
-(``images/train/NAME.png``, ``masks/train/NAME.png``). A table gives pixel sizes, ellipses
-(``name,cx,cy,a,b,angle_deg``), patients or labels.
+Frames lie at the top, one folder down, and in folders deeper in it that are given. An annotation
+lies beside its frame (``NAME_mask.png``) or in a folder of its own (``masks/NAME.png``), which may
+be divided as that of the frames is (``images/train/NAME.png``, ``masks/train/NAME.png``) or lie
+with it in the folder of a patient (``P1/images/NAME.png``, ``P1/masks/NAME.png``). A table gives
+pixel sizes, ellipses (``name,cx,cy,a,b,angle_deg``), patients or labels.
 
 An annotation that could belong to several frames, and several for one frame, are named and not
 used.
@@ -114,12 +115,14 @@ def read(
     for folder, found in splits.items():
         own = names_of(found.frames)
         masks_of_part = _masks_of_part(folder)
-        if word := no_head_in(folder.name):
-            of_others |= dict.fromkeys(masks_of_part, word)
-            files.update(path for masks in masks_of_part for path in pictures_in(masks))
-            masks_of_part = []
+        if found.frames:
+            masks_of_part += _own_masks(folder, source)
+        words = {path: _no_head_of(folder, path, source) for path in masks_of_part}
+        of_others |= {path: word for path, word in words.items() if word}
+        masks_of_part = _with_folders_of_heads(p for p, word in words.items() if not word)
+        files.update(path for path, word in words.items() if word for path in pictures_in(path))
         of_part = annotations_in(masks_of_part, own)
-        files.update(path for paths in of_part.values() for path in paths)
+        files.update(*of_part.values(), *found.annotations.values(), found.unsure)
         unsure |= found.unsure | orphans(names, found.annotations) | orphans(own, of_part)
         drawn = joined_annotations(elsewhere, found.annotations, of_part)
         chosen, more = chosen_annotations(found.frames, drawn)
@@ -131,7 +134,7 @@ def read(
     for folder, word in of_others.items():
         unsure |= {path: no_head_doubt(path, word) for path in pictures_in(folder)}
     rows, notes = _tables(source, image_folders, frames) if with_tables else ({}, ())
-    records, unclear = records_of(frames, annotated, rows, doubts)
+    records, unclear = records_of(frames, annotated, rows, doubts, source)
     plain = [p for p in image_folders if p == source or p.name.lower() in IMAGE_FOLDERS]
     again = named_after(frames, plain)
     records, pairs = with_pairs(replace(r, may_show=again.get(r.path, ())) for r in records)
@@ -180,6 +183,25 @@ def _masks_of_part(folder: Path) -> list[Path]:
     """The folders of annotations of ``images/train``: ``masks/train``."""
     inside = (above / folder.name for above in mask_folders_beside(folder.parent))
     return [path for path in inside if path.is_dir()]
+
+
+def _own_masks(folder: Path, source: Path) -> list[Path]:
+    """The folders of annotations that are about the frames of one folder in the source: those in
+    it, and those beside it where they are not about the frames of all folders."""
+    inside = () if folder == source else sorted(folder.iterdir())
+    beside = [] if source in (folder, folder.parent) else sorted(folder.parent.iterdir())
+    if folder.name.lower() not in IMAGE_FOLDERS:
+        others = (p for p in beside if p.is_dir() and p != folder and not is_mask_folder(p))
+        if any(map(pictures_in, others)):
+            beside = []  # they may be about the frames of another folder
+    return [*filter(is_mask_folder, inside), *filter(is_mask_folder, beside)]
+
+
+def _no_head_of(folder: Path, masks: Path, source: Path) -> str | None:
+    """The word by which the annotations of a folder's frames show something else than heads: in the
+    name of their folder, or of one in the source that the frames lie in."""
+    above = (p for p in folder.parents if p.is_relative_to(source) and p != source)
+    return next(filter(None, (no_head_in(path.name) for path in (folder, *above, masks))), None)
 
 
 def _targets(folders: Sequence[Path]) -> list[Path]:

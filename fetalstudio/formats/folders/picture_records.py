@@ -11,13 +11,22 @@ from fetalstudio.formats.folders.annotation_names import IMAGE_FOLDERS
 from fetalstudio.formats.folders.annotation_words import unsure_word
 from fetalstudio.formats.folders.stacks import with_headers
 from fetalstudio.formats.pictures.picture_files import stem_of
-from fetalstudio.formats.privacy.subjects import country_of, subject_of, subject_of_folder
+from fetalstudio.formats.privacy.subjects import (
+    country_of,
+    says_patient,
+    subject_key,
+    subject_of,
+    subject_of_place,
+    video_of,
+)
 from fetalstudio.formats.reading.doubts import Doubt, Question
 from fetalstudio.formats.reading.frame_records import JNU_IFM, PSFHS, Coding, FrameRecord
 from fetalstudio.formats.tables.frame_rows import Row, some
 from fetalstudio.formats.tables.frame_tables import agreed, key_of
 
 _JNU_IFM = re.compile(r"\d{8}T\d{6}_\d+")
+_PARTS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
+"""Folders (lower case) into which the frames of one patient may be divided."""
 
 _NO_ROW = Row()
 _NO_DOUBTS: Mapping[Path, Doubt] = {}
@@ -28,9 +37,11 @@ def records_of(
     annotated: Mapping[Path, Path],
     rows: Mapping[Path, Mapping[str, Row]],
     doubts: Mapping[Path, Doubt] = _NO_DOUBTS,
+    source: Path | None = None,
 ) -> tuple[tuple[FrameRecord, ...], tuple[str, ...]]:
     """A record for each frame, with its annotation, the doubt about it and the table row of its
-    name, and notes."""
+    name, and notes. If the ``source`` that they lie in is given, its folders may say whose they
+    are; else only that of each frame may."""
     repeated = repeated_names(frames)
     in_folder = Counter((path.parent, key_of(stem_of(path))) for path in frames)
     records = []
@@ -38,11 +49,9 @@ def records_of(
     untold: list[str] = []
     split: dict[str, dict[str, Path]] = defaultdict(dict)
     for path in frames:
-        stem, folder = _text(stem_of(path)), _text(path.parent.name)
-        name = f"{folder}_{stem}" if key_of(stem_of(path)) in repeated else stem
-        subject = subject_of(stem)
-        if subject == stem:
-            subject = subject_of_folder(folder) or name
+        stem, folders = _text(stem_of(path)), _folders(path, source)
+        name = f"{_joined(folders)}_{stem}" if key_of(stem_of(path)) in repeated else stem
+        subject = _subject(stem, folders) or name
         named = rows.get(path.parent, {})
         row = named.get(key_of(path.name), _NO_ROW)
         by_stem = named.get(key_of(stem_of(path)), _NO_ROW)
@@ -89,7 +98,8 @@ def records_of(
             )
         )
     completed, more = with_headers(records)
-    return completed, problems + _about_subjects(untold, split) + more
+    problems += _about_subjects(untold, split) + _about_namesakes(records, source)
+    return completed, problems + more
 
 
 def _about_subjects(
@@ -110,6 +120,52 @@ def _about_subjects(
             "which counts. If its column says something else, such as the examination, rename it.",
         )
     return notes
+
+
+def _folders(path: Path, source: Path | None) -> list[str]:
+    """The name of the source, or of the folder above one that is called as any folder of images,
+    and of the folders in it that lead to a frame. A frame that lies in the source itself has this
+    as its only folder."""
+    generic = source is not None and source.name.lower() in IMAGE_FOLDERS
+    if source is None or (path.parent == source and not generic):
+        return ["", _text(path.parent.name)]
+    above = source.parent if generic else source
+    return [_text(above.name), *map(_text, path.parent.relative_to(source).parts)]
+
+
+def _joined(folders: Sequence[str]) -> str:
+    """The names of the folders that say something, or else that of the last: ``P1_visit2``."""
+    telling = [name for name in folders[1:] if name.lower() not in IMAGE_FOLDERS]
+    return "_".join(telling) or folders[-1]
+
+
+def _subject(stem: str, folders: Sequence[str]) -> str | None:
+    """The patient key in a frame's name, or else in those of its folders. The name of a video, such
+    as ``clip_1``, may recur in the folder of another patient."""
+    subject = subject_of(stem)
+    if subject == video_of(stem) and any(map(says_patient, folders)):
+        subject = stem
+    return subject_of_place(folders[1:], folders[0]) if subject == stem else subject
+
+
+def _about_namesakes(records: Sequence[FrameRecord], source: Path | None) -> tuple[str, ...]:
+    """A note on each patient whose folders lie in several others, as in those of two sites, where
+    there may be two patients."""
+    places: dict[str, dict[tuple[str, ...], Path]] = defaultdict(dict)
+    for record in records:
+        if source is None or not record.path.is_relative_to(source):
+            continue
+        parts = record.path.parent.relative_to(source).parts
+        at = next((i for i, part in enumerate(parts) if says_patient(part)), None)
+        if at is not None and record.subject == subject_key(_text(parts[at])):
+            telling = tuple(p for p in parts[:at] if p.lower() not in _PARTS | IMAGE_FOLDERS)
+            places[record.subject].setdefault(telling, source.joinpath(*parts[: at + 1]))
+    recurring = [found.values() for found in places.values() if len(found) > 1]
+    return tuple(
+        f"The frames in {' and '.join(map(str, folders))} count as those of one patient. If these "
+        "are several, rename all but one of the folders."
+        for folders in recurring
+    )
 
 
 def unsure_records(pictures: Mapping[Path, Doubt]) -> tuple[FrameRecord, ...]:

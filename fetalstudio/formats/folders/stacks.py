@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.errors import InputError
+from fetalstudio.formats.pictures.metaimage import META_SUFFIXES
 from fetalstudio.formats.pictures.picture_files import Samples, frames_in, read_image, read_samples
 from fetalstudio.formats.pictures.volumes import (
     Turn,
@@ -17,7 +18,7 @@ from fetalstudio.formats.pictures.volumes import (
     read_volume_header,
     volume_suffix,
 )
-from fetalstudio.formats.reading.frame_records import FrameRecord, Video
+from fetalstudio.formats.reading.frame_records import FrameRecord, StatedSize, Video
 
 _COLOUR_FOLDERS = frozenset({"image_mha", "images_mha"})
 """Of PSFHS, whose pictures have their colours in three slices."""
@@ -80,17 +81,19 @@ def _listed(paths: Sequence[Path]) -> str:
 
 
 def _calibrated(record: FrameRecord, header: VolumeHeader) -> FrameRecord:
-    spacing, stated = header.spacing, record.calibration
+    spacing, other, stated = header.spacing, header.other_spacing, record.calibration
     if spacing is None or (spacing == (1, 1) and stated is not None):
         return record
     try:
         calibration = Calibration(*spacing, "header")
+        sizes = (calibration,) if other is None else (calibration, Calibration(*other, "header"))
     except ValueError:
         return _with(record, f"{record.path} states a pixel of {spacing[0]:g} mm; it was not used.")
     if stated is None:
-        return replace(record, calibration=calibration)
-    both = zip((stated.mm_per_px_x, stated.mm_per_px_y), spacing, strict=True)
-    if all(abs(table - file) <= _SAME_SIZE * file for table, file in both):
+        if len(sizes) == 1:
+            return replace(record, calibration=calibration)
+        return replace(record, stated=tuple(map(StatedSize, sizes, _texts_of(sizes, record.path))))
+    if any(_alike(stated, size) for size in sizes):
         return record
     return replace(
         _with(
@@ -101,6 +104,21 @@ def _calibrated(record: FrameRecord, header: VolumeHeader) -> FrameRecord:
         ),
         calibration=None,
     )
+
+
+def _alike(table: Calibration, file: Calibration) -> bool:
+    both = ((table.mm_per_px_x, file.mm_per_px_x), (table.mm_per_px_y, file.mm_per_px_y))
+    return all(abs(one - other) <= _SAME_SIZE * other for one, other in both)
+
+
+def _texts_of(sizes: Sequence[Calibration], path: Path) -> list[str]:
+    """What a person reads of the two pixel sizes that a header states."""
+    meta = volume_suffix(path.name) in META_SUFFIXES
+    places = ("ElementSpacing", "ElementSize") if meta else ("pixdim", "the affine (sform)")
+    return [
+        f"{size.mm_per_px_x:.4g} x {size.mm_per_px_y:.4g} mm by {place}"
+        for size, place in zip(sizes, places, strict=True)
+    ]
 
 
 def _divided(record: FrameRecord, pages: int, header: VolumeHeader | None) -> FrameRecord:

@@ -10,7 +10,7 @@ import math
 import re
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,8 @@ class MetaHeader:
     dtype: np.dtype[Any]
     spacing: tuple[float, ...] | None
     """Along each axis, in mm; None where it is not stated."""
+    element_size: tuple[float, ...] | None
+    """As :attr:`spacing`: how large a pixel is, however far it is from the next one."""
     directions: NDArray[np.float64]
     """(axes, axes): column k is the direction of axis k."""
     texts: Mapping[str, str]
@@ -82,6 +84,8 @@ def read_meta_header(path: Path) -> MetaHeader:
         dtype = np.dtype(order + _TYPES[kind])
         numbers = next((texts[key] for key in _SPACINGS if key in texts), None)
         spacing = None if numbers is None else _numbers(numbers, axes)
+        sides = texts.get("elementsize")
+        element_size = None if sides is None else _numbers(sides, axes)
         matrix = next((texts[key] for key in _MATRICES if key in texts), None)
         rows = (
             np.eye(axes) if matrix is None else np.reshape(_numbers(matrix, axes**2), (axes,) * 2)
@@ -97,6 +101,7 @@ def read_meta_header(path: Path) -> MetaHeader:
         channels,
         dtype,
         spacing,
+        element_size,
         rows.T,
         texts,
         file,
@@ -105,7 +110,7 @@ def read_meta_header(path: Path) -> MetaHeader:
     )
     if skipped < 0:  # the pixels are the end of the file
         offset = max(file.stat().st_size - header.nbytes, 0)
-        return MetaHeader(size, channels, dtype, spacing, rows.T, texts, file, offset, False)
+        return replace(header, offset=offset, packed=False)
     return header
 
 

@@ -17,7 +17,7 @@ import math
 import re
 import tempfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,7 +60,14 @@ _FED = 1 << 20
 """Bytes that are unpacked at a time."""
 _MOST_MORE = 16 << 20
 """Bytes behind the picture that are unpacked to reach the checksum."""
-_KEYS = (_NOTE, "descrip", "NRRD_units[0]", "bitpix", "datatype", "vox_offset")
+_KEYS = (
+    *(_NOTE, "descrip", "NRRD_units[0]", "bitpix", "datatype", "vox_offset", "sform_code"),
+    *("srow_x", "srow_y", "srow_z", "pixdim[1]", "pixdim[2]", "pixdim[3]"),
+)
+_UNKNOWN = (1.0, 1.0)
+"""What programs write that know no spacing."""
+_SAME = 0.01
+"""Relative difference up to which two spacings say the same."""
 _NIFTI_COLOURS = frozenset({"128", "2304"})
 """Types of which one value is a whole colour."""
 
@@ -90,6 +97,9 @@ class VolumeHeader:
     """How long the file must be, unpacked, where SimpleITK does not check it."""
     spacing: tuple[float, float] | None
     """Width and height of a pixel in mm, as shown; None where the file does not state them."""
+    other_spacing: tuple[float, float] | None
+    """What another place of the header states instead: the affine of NIfTI, or ``ElementSize`` of
+    MetaImage. None where that says the same, or nothing."""
     turn: Turn
     note: str | None
     """What a file of ours says that it is."""
@@ -128,10 +138,11 @@ def read_volume_header(path: Path) -> VolumeHeader:
         raise InputError(f"{path} holds {pages} pictures, more than {_MAX_PAGES}. Export fewer.")
     turn = _turn_of(said.directions[:, [x, y]])
     x, y = (y, x) if turn.transposed else (x, y)
-    spacing = None
-    if said.spacing is not None:
-        # NIfTI holds numbers of 32 bits: 0.2 comes as 0.20000000298.
-        spacing = (float(f"{said.spacing[x]:.7g}"), float(f"{said.spacing[y]:.7g}"))
+    spacing, other = _sides(said.spacing, x, y), _sides(said.other_spacing, x, y)
+    if spacing in (None, _UNKNOWN):
+        spacing, other = other or spacing, None
+    elif other is None or other == _UNKNOWN or np.allclose(spacing, other, rtol=_SAME):
+        other = None
     return VolumeHeader(
         path,
         (said.size[x], said.size[y]),
@@ -140,9 +151,15 @@ def read_volume_header(path: Path) -> VolumeHeader:
         math.prod(said.size) * said.channels * said.sample_bytes,
         said.stored_bytes,
         spacing,
+        other,
         turn,
         said.note,
     )
+
+
+def _sides(spacing: Sequence[float] | None, x: int, y: int) -> tuple[float, float] | None:
+    """Along two axes. NIfTI holds numbers of 32 bits: 0.2 comes as 0.20000000298."""
+    return None if spacing is None else (float(f"{spacing[x]:.7g}"), float(f"{spacing[y]:.7g}"))
 
 
 def read_volume(header: VolumeHeader, page: int | None = None) -> NDArray[Any]:
@@ -222,6 +239,8 @@ class _Said:
     sample_bytes: int
     spacing: tuple[float, ...] | None
     """In mm, along each axis."""
+    other_spacing: tuple[float, ...] | None
+    """The same, from another place of the header."""
     directions: NDArray[np.float64]
     """(patient's axes, axes): column k is the direction of axis k."""
     note: str | None
@@ -235,6 +254,7 @@ def _meta(path: Path) -> _Said:
         header.channels,
         header.dtype.itemsize,
         header.spacing,
+        header.element_size,
         header.directions,
         header.texts.get(_NOTE),
     )
@@ -254,10 +274,20 @@ def _itk(path: Path) -> _Said:
         sample_bytes = _bytes_a_sample(SimpleITK.GetPixelIDValueAsString(reader.GetPixelID()))
         mm = _unit(path, texts, lines)
         spacing = None if mm is None else tuple(step * mm for step in reader.GetSpacing())
+        of_affine = None if spacing is None else _of_affine(spacing, texts)
         stored_bytes = _stored_bytes(texts, math.prod(size), channels)
     except Exception as error:  # SimpleITK raises RuntimeError; odd bytes in a text, others
         raise _failed(path, error) from error
-    return _Said(size, channels, sample_bytes, spacing, directions, _note_of(texts), stored_bytes)
+    return _Said(
+        size,
+        channels,
+        sample_bytes,
+        spacing,
+        of_affine,
+        directions,
+        _note_of(texts),
+        stored_bytes,
+    )
 
 
 def _reader(path: Path) -> SimpleITK.ImageFileReader:
@@ -315,6 +345,19 @@ def _unit(path: Path, texts: Mapping[str, str], lines: Mapping[str, str]) -> flo
     units = [texts.get("NRRD_units[0]", ""), *re.findall(r'"([^"]*)"', lines.get("spaceunits", ""))]
     unit = next((unit.strip().lower() for unit in units if unit.strip()), "mm")
     return _MM.get(unit)
+
+
+def _of_affine(spacing: Sequence[float], texts: Mapping[str, str]) -> tuple[float, ...] | None:
+    """The spacing that NIfTI's affine (``sform``) states, in mm; None where it has none. It has the
+    unit of the ``pixdim`` from which the ``spacing`` is."""
+    if int(texts.get("sform_code", "0")) <= 0:
+        return None
+    affine = np.array([texts[f"srow_{axis}"].split()[:3] for axis in "xyz"], dtype=np.float64)
+    stated = np.array([float(texts[f"pixdim[{k}]"]) for k in range(1, 4)])
+    sides = np.linalg.norm(affine, axis=0)
+    if not (np.isfinite(sides) & (sides > 0) & (stated > 0)).all():
+        return None
+    return tuple((np.array(spacing[:3]) * (sides / stated)[: len(spacing)]).tolist())
 
 
 def _note_of(texts: Mapping[str, str]) -> str | None:

@@ -10,7 +10,7 @@ import hashlib
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 _WORD = r"(?:p|pt|pat|patient|case|subj|sub|subject|participant|id|s)"
 _HC18 = re.compile(r"(\d+)_\d*HC")
@@ -42,6 +42,9 @@ _FRAME_OF_VIDEO = (
     re.compile(r"(.+)[-_ ](?:frame|fr|f)[-_ ]?\d+", re.IGNORECASE),
 )
 _NUMBER_OF_ONE = re.compile(rf"(?:{_WORD}|{_LONG_WORD})?[-_ ]?\d+", re.IGNORECASE)
+_PATIENT_FOLDER = re.compile(rf"(?:{_WORD}|{_LONG_WORD})[-_ .]?\d+", re.IGNORECASE)
+_OF_OTHERS = re.compile(r"study|exam|acc|s[-_ .]?\d", re.IGNORECASE)
+"""What such a folder may also be: an examination's, or a site's or series' (``S1``)."""
 _VIDEO_FOLDER = re.compile(rf"{_VIDEO}[-_ ]?\d+", re.IGNORECASE)
 _WHOLE = re.compile(r"^(\d+)\.0+$", re.ASCII)
 """A whole number as programs write it that know one with decimals in the same column."""
@@ -92,10 +95,28 @@ def video_of(name: str) -> str | None:
 def subject_of_folder(name: str) -> str | None:
     """The patient key in a folder's name (``P001``, ``case 12``, ``video_3``); None for any other
     name."""
-    found = re.fullmatch(
-        rf"(?:{_WORD}|{_LONG_WORD})?[-_ ]?\d+", name, re.IGNORECASE
-    ) or _BIDS.fullmatch(name)
+    found = _NUMBER_OF_ONE.fullmatch(name) or _BIDS.fullmatch(name)
     return subject_key(name) if found or _VIDEO_FOLDER.fullmatch(name) else None
+
+
+def says_patient(folder: str) -> bool:
+    """Whether a folder's name says that it is a patient's (``P001``, ``patient 12``, ``sub-07``): a
+    bare number does not, nor does that of a study, a site or a video."""
+    of_patient = _PATIENT_FOLDER.fullmatch(folder) or _BIDS.fullmatch(folder)
+    return of_patient is not None and not _OF_OTHERS.match(folder)
+
+
+def subject_of_place(folders: Sequence[str], source: str) -> str | None:
+    """The patient key in the names of the folders that lead from a source, which is called so, to a
+    picture.
+
+    The outermost folder that says that it is a patient's counts: of ``P01/video_3/img`` it is P01.
+    If none says so, the source may. Of ``12/img`` the outermost that may be a patient's counts.
+    """
+    told = next(filter(says_patient, (*folders, source)), None)
+    if told is not None:
+        return subject_key(told)
+    return next(filter(None, map(subject_of_folder, folders)), None)
 
 
 def is_pseudonym(text: str) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.names import checked_key
-from fetalstudio.core.words import counted
+from fetalstudio.core.words import counted, quoted
 from fetalstudio.formats.pictures.marked_regions import MASK_VALUE
 from fetalstudio.formats.reading.placements import ADJACENT, NEXT, PLACEMENTS, place_text
 from fetalstudio.formats.tables.table_meanings import AS_READ, MEANINGS, Meaning
@@ -250,6 +250,24 @@ def place_doubt(message: str, likely: str | None) -> Doubt:
     )
 
 
+def odd_doubt(message: str, key: str, likely: str | None) -> Doubt:
+    """The doubt whether a single ellipse lies on the head of its frame, which has this ``key``;
+    ``likely`` is as for :func:`place_doubt`."""
+    offered = () if likely is None else (place_answer(likely),)
+    return Doubt(
+        Question.PLACE,
+        message,
+        "The ellipse was imported as a proposal. Check it in Annotate. If it is right, you can say "
+        f"so in the window or by the option --answer place {FINAL} {quoted(key)}.",
+        (
+            Answer(PROPOSAL, "Take the ellipse as a proposal, to be checked"),
+            Answer(FINAL, "The ellipse is right"),
+            *offered,
+            Answer(NONE, "Take no ellipse"),
+        ),
+    )
+
+
 def place_answer(place: str) -> Answer:
     """The answer that an ellipse belongs in this place, a key as for :func:`place_doubt`."""
     return Answer(place, f"It has to be {place_text(place)}")
@@ -300,13 +318,18 @@ def size_doubt(message: str, whose: str) -> Doubt:
     )
 
 
-def stated_doubt(path: Path, stated: tuple[str, ...]) -> Doubt:
-    """The doubt about a pixel size of which the header makes these different statements."""
+def stated_doubt(path: Path, stated: tuple[str, ...], *, of_parts: bool) -> Doubt:
+    """The doubt about a pixel size of which the header makes these different statements: of parts
+    of the frame, or of all of it."""
+    whose = (
+        " for parts of the frame" if of_parts else f", of which one is wrong: {'; '.join(stated)}"
+    )
+    which = "is that of the head" if of_parts else "is right"
     return Doubt(
         Question.CALIBRATION,
-        f"{path} states different pixel sizes for parts of the frame.",
-        "It was imported without a pixel size. Import it again and say which one is that of the "
-        "head, or set it in Annotate.",
+        f"{path} states different pixel sizes{whose}.",
+        f"It was imported without a pixel size. Import it again and say which one {which}, or set "
+        "it in Annotate.",
         (
             Answer(NONE, "Take no pixel size"),
             *(Answer(f"{_STATED}-{n}", text) for n, text in enumerate(stated, 1)),

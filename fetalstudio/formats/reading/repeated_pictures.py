@@ -33,7 +33,8 @@ def named_after(
     frames: Sequence[Path], plain_folders: Iterable[Path]
 ) -> Mapping[Path, tuple[Path, ...]]:
     """By frame, those others that it may show again, as their names say: ``x_drawn.png`` may show
-    ``x.png``, and ``results/x.png`` may show the ``x.png`` in one of the ``plain_folders``."""
+    ``x.png``, and ``results/x.png`` may show the ``x.png`` in one of the ``plain_folders`` that
+    lies beside ``results`` or around it."""
     by_place = {(p.parent, key_of(stem_of(p))): p for p in reversed(frames)}
     plain = list(dict.fromkeys(plain_folders))
     found: dict[Path, tuple[Path, ...]] = {}
@@ -42,7 +43,7 @@ def named_after(
         places = [(path.parent, key)]
         places += [(path.parent, key[:i].rstrip()) for i, c in enumerate(key) if c in _SEPARATORS]
         if path.parent not in plain:
-            places += [(folder, key) for folder in plain]
+            places += [(p, key) for p in plain if path.is_relative_to(p.parent)]
         others = dict.fromkeys(by_place[place] for place in places if place in by_place)
         if shown := tuple(other for other in others if other != path):
             found[path] = shown

@@ -43,6 +43,7 @@ from fetalstudio.formats.reading.placements import (
     place_text,
 )
 from fetalstudio.project.importing.choices import Choices
+from fetalstudio.project.importing.odd_ellipses import odd_ellipses
 from fetalstudio.project.importing.plan import PlannedFrame
 
 _LOOKED_AT = 24
@@ -122,7 +123,8 @@ class EllipsePlacements:
 
         judged = _judged([look for look in looks if look is not None], fits)
         if judged is None:
-            return {}
+            unsaid = [frame for frame in sure.values() if not _says_so_itself(frame)]
+            return odd_ellipses(unsaid, beside, progress)
         said, likely = judged
         doubt = place_doubt(f"{self._source}: {said}", likely)
         return {
@@ -216,9 +218,8 @@ def _others(frame: PlannedFrame, beside: Mapping[str, PlannedFrame]) -> _Others:
 
 
 def _seen(frame: PlannedFrame, ellipse: Ellipse, others: _Others) -> _Seen | None:
-    drawn = frame.record.drawn
-    if drawn is not None and drawn.overlap(ellipse) >= SAME_DICE:
-        return None  # an export of ours says so itself
+    if _says_so_itself(frame):
+        return None
     try:
         pixels = frame.record.pixels()
     except InputError:  # it has changed since it was read, which the import names
@@ -233,6 +234,12 @@ def _seen(frame: PlannedFrame, ellipse: Ellipse, others: _Others) -> _Seen | Non
         {name: vote for name, vote in votes if vote is not None},
         any(doubt.question is Question.AXES for doubt in frame.doubts),
     )
+
+
+def _says_so_itself(frame: PlannedFrame) -> bool:
+    """Whether an export of ours states the ellipse."""
+    drawn, ellipse = frame.record.drawn, frame.ellipse
+    return drawn is not None and ellipse is not None and drawn.overlap(ellipse) >= SAME_DICE
 
 
 def _on_skulls(seen: Sequence[_Seen]) -> float:

@@ -57,6 +57,9 @@ class PlannedFrame:
     """Also those that the choices answer."""
     notes: tuple[str, ...] = ()
     """A message for each thing that cannot be used or looks wrong, with its cure."""
+    on_skull: float | None = None
+    """How well the ellipse lies on a skull, as
+    :func:`~fetalstudio.core.bright_outline.lies_on_skull` has it of the reduced picture."""
     ellipse_notes: tuple[str, ...] = ()
     """Those of the notes that are about what the files show of its ellipse."""
     held: Frame | None = None

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.progress import NO_PROGRESS, Progress
-from fetalstudio.formats.pictures.picture_files import pictures_in
+from fetalstudio.formats.folders.shared_names import shared_names
+from fetalstudio.formats.pictures.picture_files import pictures_in, stem_of
 from fetalstudio.formats.privacy.redaction import Redactor, remembered
 from fetalstudio.formats.privacy.screen_samples import ScreenSample, ScreenSamples
 from fetalstudio.formats.reading.doubts import MIDDLE, SHARPEST, Answers, Question
@@ -189,6 +190,9 @@ class Planner:
         notes = self._found.problems + self._unknown_labels(frames)
         if renamed is not None and any(frame.is_new for frame in real):
             notes += (renamed,)
+        untold = (f for f in real if f.subject in (f.record.name, stem_of(f.path)))
+        shared = shared_names([frame.path for frame in untold if frame.is_new], self._root)
+        notes += () if shared is None else (shared,)
         return ImportPlan(
             source=self._source,
             format=self._options.format,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
+from fetalstudio.core.bright_outline import lies_on_skull, reduced
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.names import visible_key
 from fetalstudio.formats.privacy.redaction import Redactor, UnclearScreenError
@@ -42,6 +43,8 @@ class Read:
     """A picture that was read."""
 
     content: FrameContent
+    on_skull: float | None
+    """As :attr:`PlannedFrame.on_skull`; None for a proposal."""
     file: str | None
     """What stands for its file, as it was before it was read; see :meth:`Staged.key`."""
     resumed: bool
@@ -87,7 +90,14 @@ def _read(wanted: Wanted, redactor: Redactor, staged: Staged | None) -> Read:
     file = None if staged is None else staged.key(wanted.record.path, wanted.inside)
     clean = None if staged is None or file is None else staged.find(file, redactor)
     content = read_content(wanted.record, wanted.answers, redactor, clean)
-    return Read(content, file, clean is not None)
+    return Read(content, _on_skull(content), file, clean is not None)
+
+
+def _on_skull(content: FrameContent) -> float | None:
+    if content.ellipse is None or not content.certain or content.synthetic is not None:
+        return None
+    small, scaled = reduced(content.pixels)
+    return lies_on_skull(small, content.ellipse.transformed(scaled))
 
 
 def planned_frame(
@@ -120,6 +130,7 @@ def planned_frame(
         size=content.size,
         ellipse=content.ellipse,
         certain=content.certain,
+        on_skull=done.on_skull,
         calibration=content.calibration,
         doubts=content.doubts,
         notes=content.problems,
