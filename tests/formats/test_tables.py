@@ -24,7 +24,7 @@ from fetalstudio.formats.tables.ellipse_table import (
 )
 from fetalstudio.formats.tables.frame_columns import Lengths
 from fetalstudio.formats.tables.frame_rows import Row
-from fetalstudio.formats.tables.frame_tables import read_folder_tables
+from fetalstudio.formats.tables.frame_tables import read_folder_tables, unmatched
 from fetalstudio.formats.tables.table_files import read_table, table_text, write_table
 
 FOUND = {
@@ -674,3 +674,14 @@ def test_of_several_sheets_the_one_about_frames_is_read(tmp_path: Path) -> None:
     book.save(tmp_path / "t.xlsx")
     rows, notes = read_folder_tables(tmp_path, "another.csv")
     assert not notes and rows["one.png"].calibration is not None
+
+
+def test_messages_write_names_as_the_table_does(tmp_path: Path) -> None:
+    first = "filename,pixel size(mm)\nScan_A.PNG,0.1\nGone_B.PNG,0.1\n"
+    (tmp_path / "first.csv").write_text(first + "Twice_C.PNG,0.1\nTwice_C.PNG,0.2\n")
+    (tmp_path / "second.csv").write_text("filename,pixel size(mm)\nScan_A.PNG,0.2\n")
+    rows, notes = read_folder_tables(tmp_path, "another.csv")
+    said = " ".join((*notes, *unmatched(tmp_path, rows, [tmp_path / "scan_a.png"])))
+    assert "line 5: Twice_C.PNG is there twice" in said
+    assert "gives another pixel size for Scan_A.PNG than" in said
+    assert "names Gone_B.PNG: no such frame is there" in said

@@ -165,7 +165,7 @@ def test_a_table_and_a_folder_that_differ(project: Project, hc18: Path) -> None:
     ]
     annotation, absent, unlisted = report.problems
     assert "001_HC_Annotation.png annotates a frame that is not there" in annotation
-    assert "names 001_hc.png, which is not in" in absent
+    assert "names 001_HC.png, which is not in" in absent
     assert "lacks 008_hc.png: imported without a pixel size" in unlisted
 
 

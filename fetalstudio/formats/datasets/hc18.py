@@ -82,7 +82,7 @@ def read(source: Path) -> FrameSource:
     annotated, doubts = chosen_annotations(found.frames, found.annotations)
     records, more = records_of(found.frames, annotated, {folder: all_rows}, doubts)
     listed = {key_of(record.path.name) for record in records}
-    absent = sorted(rows.keys() - listed)
+    absent = sorted(rows[name].name or name for name in rows.keys() - listed)
     unlisted = sorted(listed - rows.keys())
     problems += notes + more + unmatched(table.parent, of_submissions, found.frames)
     unsure = found.unsure | orphans(names_of(found.frames), found.annotations)

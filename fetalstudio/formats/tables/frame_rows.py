@@ -92,6 +92,8 @@ class Row:
     """As a submission to the HC18 challenge has it; :meth:`in_px` turns it into px."""
     axes: Axes | None = None
     """Where the table has the lengths of the ellipse."""
+    name: str = field(default="", compare=False)
+    """The file's name as the table writes it, for messages."""
 
     def in_px(self) -> Ellipse | None:
         """The ellipse in px of the frame, where it is known, if need be by the pixel size."""

@@ -79,12 +79,13 @@ def read_frame_table(
     twice: set[str] = set()
     faults = list(found.faults)
     for item in found.rows:
-        name = key_of(last_part(item.name))
-        if rows.setdefault(name, item.row) != item.row:
+        written = last_part(item.name)
+        name, row = key_of(written), replace(item.row, name=written)
+        if rows.setdefault(name, row) != row:
             twice.add(name)
             faults.append(
                 InputError(
-                    f"{path}, line {item.line}: {name} is there twice. Remove the wrong line."
+                    f"{path}, line {item.line}: {written} is there twice. Remove the wrong line."
                 )
             )
     notes = tuple(f"{fault} The line was not used." for fault in faults[:_MOST_FAULTS])
@@ -141,7 +142,7 @@ def read_folder_tables(folder: Path, named: str) -> tuple[dict[str, Row], tuple[
             for name, row in found.items():
                 rows[name], unclear = agreed(rows.get(name, Row()), row)
                 if unclear:
-                    contradicted[path, unclear].append(name)
+                    contradicted[path, unclear].append(row.name)
         else:
             notes += (_unknown(path, has, headers[path]),)
     notes += tuple(
@@ -170,7 +171,7 @@ def _unknown(path: Path, has: frozenset[str], header: Sequence[str]) -> str:
 def unmatched(folder: Path, rows: Mapping[str, Row], frames: Iterable[Path]) -> tuple[str, ...]:
     """A note on the names in the tables of ``folder`` that none of the frames has."""
     names = {key_of(name) for path in frames for name in (path.name, stem_of(path))}
-    absent = sorted(rows.keys() - names - {""})
+    absent = sorted(rows[name].name or name for name in rows.keys() - names - {""})
     if not absent:
         return ()
     none = ", and nothing else" if len(absent) == len(rows) else ""
@@ -246,6 +247,7 @@ def joined(row: Row, more: Row) -> Row:
         subject=more.subject or row.subject,
         ellipse_mm=more.ellipse_mm or row.ellipse_mm,
         axes=ellipse_of.axes,
+        name=row.name or more.name,
     )
 
 
