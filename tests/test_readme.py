@@ -25,10 +25,12 @@ def test_the_figures_of_the_built_in_models_are_those_of_their_cards() -> None:
 
     segmenter, synthesizer = metrics("segmenter-compact"), metrics("synthesizer-compact")
     dice = segmenter["auto"]["dice"]
-    told = synthesizer["realism"]["told_apart_patch"]["patch"]["mean"]
+    apart = synthesizer["realism"]
+    patch = apart["told_apart_patch"]["patch"]["mean"]
+    head = apart["told_apart_head"]["head"]["mean"]
     assert f"mean Dice {dice['mean']:.3f}, worst {dice['min']:.3f}" in text
     assert f"with a mean Dice of {synthesizer['dice_mean']:.3f} on" in text
-    assert f"from real ones with an AUROC of {told:.3f}" in text
+    assert f"with an AUROC of {patch:.3f}, and whole heads with {head:.3f}." in text
 
 
 @pytest.mark.slow
