@@ -51,7 +51,7 @@ from fetalstudio.studies.calibration import Level, at_level, figures_with_error,
 from fetalstudio.studies.kept import kept
 from fetalstudio.studies.pairs.drawing import AFRICA, HC18, SPAIN, of_cohort
 from fetalstudio.studies.realism.measures import measured
-from fetalstudio.studies.realism.pictures import Pictures, pictures_of
+from fetalstudio.studies.realism.pictures import Pictures, cache_name, pictures_of
 from fetalstudio.studies.realism.two_samples import Kind
 from fetalstudio.synthesis.conditions import STYLES
 
@@ -332,7 +332,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     model = options.synthesizer or find_model("synthesizer", BUILT_IN).folder
     synthesizer = load_compact(model)
     eyes = "-".join(fingerprint(of)[:12] for of in (compact.folder, outline_folder()))
-    drawn = synthesizer.hash[:12] + ("" if synthesizer.find_head is None else "-aligned")
+    drawn = cache_name(synthesizer)
     judged = f"{drawn}-{fingerprint(judge_model().folder)[:12]}"
     with Project.open(options.project) as project:
         labelled = labelled_frames(project)

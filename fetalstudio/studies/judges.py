@@ -33,7 +33,13 @@ from fetalstudio.core.metrics import Interval
 from fetalstudio.core.splits import is_among
 from fetalstudio.core.statistics import over_repeats, paired_difference
 from fetalstudio.engine.cohort_split import bundled_parts, labelled_frames, of_part
-from fetalstudio.engine.models.loading import BUILT_IN, find_model, load_compact
+from fetalstudio.engine.models.loading import (
+    ALIGNED,
+    BUILT_IN,
+    find_model,
+    is_aligned,
+    load_compact,
+)
 from fetalstudio.engine.quality import pair_quality
 from fetalstudio.formats.files import write_bytes
 from fetalstudio.formats.model_card import fingerprint
@@ -265,6 +271,7 @@ def _run(frames: Sequence[LabelledFrame], out: Path, recipe: Recipe, seeds: int)
     model = find_model("synthesizer", BUILT_IN)
     settings = {
         "synthesizer": fingerprint(model.folder),
+        ALIGNED: is_aligned(model.folder),
         "judge": recipe.said(SMALL),
         "test": {frame.name: frame.subject for frame in unseen},
     }

@@ -130,8 +130,12 @@ def load_compact(folder: Path) -> Synthesizer:
     """
     from fetalstudio.synthesis.synthesizer import Synthesizer
 
-    asks = ModelCard.read(folder).preprocessing.get(ALIGNED)
-    return Synthesizer.load(folder, find_head=find_head if asks else None)
+    return Synthesizer.load(folder, find_head=find_head if is_aligned(folder) else None)
+
+
+def is_aligned(folder: Path) -> bool:
+    """Whether the card of a synthesizer asks that drawn heads are moved onto their ellipses."""
+    return bool(ModelCard.read(folder).preprocessing.get(ALIGNED))
 
 
 def find_head(image: NDArray[np.uint8], ellipse: Ellipse) -> Ellipse | None:

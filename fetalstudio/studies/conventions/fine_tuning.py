@@ -46,8 +46,10 @@ from fetalstudio.engine.jobs.experiment.answer import MARGIN
 from fetalstudio.engine.jobs.experiment.mixes import CONTROL, SYNTHETIC
 from fetalstudio.engine.jobs.experiment.training import examples_of, train_to_the_end
 from fetalstudio.engine.models.loading import (
+    ALIGNED,
     BUILT_IN,
     find_model,
+    is_aligned,
     judge_model,
     load_compact,
     load_segmenter,
@@ -355,6 +357,7 @@ def _settings(options: argparse.Namespace, tested: Sequence[LabelledFrame]) -> d
         "epochs": options.epochs,
         "segmenter_sha256": fingerprint(segmenter.folder),
         "synthesizer_sha256": fingerprint(synthesizer.folder),
+        ALIGNED: is_aligned(synthesizer.folder),
         "test": {item.name: item.subject for item in tested},
     }
 

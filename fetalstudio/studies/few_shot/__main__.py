@@ -35,7 +35,6 @@ from fetalstudio.engine.cohort_split import bundled_parts, labelled_frames, of_p
 from fetalstudio.engine.jobs.experiment.findings import Trained
 from fetalstudio.engine.jobs.experiment.mixes import BEFORE, MIXES, steps_in
 from fetalstudio.engine.jobs.experiment.training import dice_of, examples_of, train_to_the_end
-from fetalstudio.engine.models.loading import load_compact
 from fetalstudio.formats.files import write_bytes
 from fetalstudio.formats.model_card import fingerprint
 from fetalstudio.project.project import Project
@@ -225,7 +224,8 @@ def _open(project: Project, options: argparse.Namespace) -> Study:
         options.out,
         settings,
         Segmenter.load(options.segmenter),
-        load_compact(options.synthesizer),
+        # As the published results were made: heads are not moved onto their ellipses.
+        Synthesizer.load(options.synthesizer),
         pool,
         test,
         Results(options.out / "results.jsonl"),

@@ -16,7 +16,14 @@ import numpy as np
 
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.labelled import LabelledFrame
-from fetalstudio.engine.models.loading import BUILT_IN, find_model, load_compact, load_segmenter
+from fetalstudio.engine.models.loading import (
+    ALIGNED,
+    BUILT_IN,
+    find_model,
+    is_aligned,
+    load_compact,
+    load_segmenter,
+)
 from fetalstudio.formats.model_card import fingerprint
 from fetalstudio.segmentation.segmenter import Segmenter
 from fetalstudio.studies.adapting import adapted
@@ -95,7 +102,11 @@ class Carrier:
                 "unlabelled": UNLABELLED,
             },
             segmenter=recipe.said(SMALL),
-            pairs={**asdict(pairs), "synthesizer_sha256": fingerprint(self._synthesizer)},
+            pairs={
+                **asdict(pairs),
+                "synthesizer_sha256": fingerprint(self._synthesizer),
+                ALIGNED: is_aligned(self._synthesizer),
+            },
             test=tuple(
                 HeldOut(
                     frame.id,

@@ -35,7 +35,7 @@ from fetalstudio.formats.files import write_bytes
 from fetalstudio.formats.model_card import ModelCard
 from fetalstudio.project.project import Project
 from fetalstudio.studies.realism.measures import measured
-from fetalstudio.studies.realism.pictures import group_of, pictures_of, sheet
+from fetalstudio.studies.realism.pictures import cache_name, group_of, pictures_of, sheet
 from fetalstudio.studies.realism.two_samples import Kind, TestSettings
 
 
@@ -69,8 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.part == "held":
             parts = bundled_parts(items)
             items = [*of_part(items, parts, "validation"), *of_part(items, parts, "test")]
-        how = "" if synthesizer.find_head is None else "-aligned"
-        cache = options.cache / f"{synthesizer.hash[:12]}{how}"
+        cache = options.cache / cache_name(synthesizer)
         pictures = pictures_of(synthesizer, items, cache)
     if options.sheets is not None:
         for group in sorted({group_of(item) for item in items}):

@@ -55,6 +55,12 @@ def pictures_of(synthesizer: Synthesizer, items: Sequence[LabelledFrame], cache:
     return Pictures(items, [read_image(path) for path in paths])
 
 
+def cache_name(synthesizer: Synthesizer) -> str:
+    """The folder of a cache for what a synthesizer draws: by its weights, and by whether drawn
+    heads are moved onto their ellipses."""
+    return synthesizer.hash[:12] + ("" if synthesizer.find_head is None else "-aligned")
+
+
 def sheet(pictures: Pictures, group: str) -> NDArray[np.uint8]:
     """An RGB sheet with a row for each of the first frames of a group, none of them picked.
 

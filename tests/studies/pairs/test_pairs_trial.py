@@ -14,6 +14,8 @@ import torch
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.labelled import LabelledFrame
+from fetalstudio.engine.models.loading import ALIGNED
+from fetalstudio.formats.model_card import ModelCard
 from fetalstudio.segmentation.compact import CompactConfig
 from fetalstudio.segmentation.pretraining import VARIED
 from fetalstudio.simulation import simulated_frames
@@ -205,6 +207,16 @@ def test_what_was_decided_before_the_first_run_cannot_change(
         Trial(tmp_path, carried(frames, tiny), small=TINY)
     with pytest.raises(InputError, match="holds no trial"):
         Settings.read(tmp_path / "elsewhere")
+
+
+def test_pairs_with_and_without_moved_heads_do_not_mix(
+    frames: list[LabelledFrame], tiny: Path, tmp_path: Path
+) -> None:
+    Trial(tmp_path, carried(frames, tiny), small=TINY)
+    card = ModelCard.read(tiny)
+    replace(card, preprocessing={**card.preprocessing, ALIGNED: False}).write(tiny)
+    with pytest.raises(InputError, match=r"holds a study with other settings \(pairs\)"):
+        Trial(tmp_path, carried(frames, tiny), small=TINY)
 
 
 @pytest.mark.parametrize("design", ["carrier", "confirmation", "paper", "unlabelled"])

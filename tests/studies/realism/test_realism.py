@@ -11,7 +11,7 @@ import pytest
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.engine.cohort_split import labelled_frames
-from fetalstudio.engine.models.loading import find_model, load_segmenter
+from fetalstudio.engine.models.loading import find_model, load_compact, load_segmenter
 from fetalstudio.formats.pictures.picture_files import read_image
 from fetalstudio.project.project import Project
 from fetalstudio.studies.realism.__main__ import main
@@ -22,7 +22,7 @@ from fetalstudio.studies.realism.measures import (
     kernel_distance,
     texture,
 )
-from fetalstudio.studies.realism.pictures import Pictures
+from fetalstudio.studies.realism.pictures import Pictures, cache_name
 from fetalstudio.studies.realism.two_samples import (
     Shown,
     TestSettings,
@@ -31,6 +31,7 @@ from fetalstudio.studies.realism.two_samples import (
     told_apart,
     two_sample_scores,
 )
+from fetalstudio.synthesis.synthesizer import Synthesizer
 
 HEAD = Ellipse(100, 80, 60, 45, 10)
 SHORT = TestSettings(steps=20, batch=6)
@@ -120,3 +121,9 @@ def test_the_command_keeps_pictures_and_goes_on(
     main([*command, "--sheets", str(tmp_path / "sheets")])
     sheets = [read_image(path) for path in (tmp_path / "sheets").glob("*.jpg")]
     assert sum(len(image) for image in sheets) == 3 * 324
+
+
+def test_what_is_drawn_otherwise_has_another_cache() -> None:
+    folder = find_model("synthesizer", "compact").folder
+    aligned, plain = load_compact(folder), Synthesizer.load(folder)
+    assert cache_name(aligned) == f"{cache_name(plain)}-aligned"
