@@ -215,9 +215,9 @@ class Engine(QObject):
         return self._running
 
     @property
-    def waiting(self) -> int:
-        """The number of jobs that have not begun."""
-        return len(self._handles) - (self._running is not None)
+    def waiting(self) -> list[JobHandle[Any]]:
+        """The jobs that have not begun, the next one first."""
+        return [handle for handle in self._handles.values() if handle is not self._running]
 
     @property
     def pid(self) -> int | None:

@@ -321,7 +321,7 @@ class MainWindow(QMainWindow):
 
     def _may_stop(self, running: JobHandle[Any]) -> bool:
         """Whether the running job may be stopped: it stores nothing, or the person agrees."""
-        waiting = self.session.engine.waiting
+        waiting = len(self.session.engine.waiting)
         kept = running.kept or running.job.stopped
         if not kept and not waiting:
             return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QTimer
@@ -71,8 +72,9 @@ class StatusJob(QWidget):
         handle, waiting = self._engine.running, self._engine.waiting
         if handle is not None:
             where = self._session.elsewhere(handle)
-            more = f" ({waiting} waiting)" if waiting else ""
-            self.title.setText(f"{handle.job.title}{where}{more}", f"{handle.job.title}{more}")
+            count = f" ({len(waiting)} waiting)" if waiting else ""
+            title = handle.job.title
+            self.title.setText(f"{title}{where}{_named(waiting)}", f"{title}{count}")
 
     def _progressed(self, handle: JobHandle[Any], progress: Progress) -> None:
         if handle.kept:
@@ -98,3 +100,9 @@ class StatusJob(QWidget):
             self.cancel.setEnabled(False)
             self.left.setText("stopping ...")
             handle.cancel()
+
+
+def _named(waiting: Sequence[JobHandle[Any]]) -> str:
+    """The waiting jobs after the title of the running one, such as " (then Exporting)"."""
+    titles = [handle.job.title for handle in waiting]
+    return f" (then {', '.join(dict.fromkeys(titles))})" if titles else ""

@@ -534,18 +534,20 @@ def test_a_narrow_bar_cuts_no_figure_short(qtbot: QtBot, dressed: None) -> None:
     assert bar.shown() == "36 of 120 · 4 min left"
 
 
-def test_the_status_bar_says_how_many_jobs_wait(
+def test_the_status_bar_names_the_jobs_that_wait(
     session: Session, window: MainWindow, qtbot: QtBot
 ) -> None:
     title = window.status_job.title
     running = session.submit(ask("steps", 3000))
     with qtbot.waitSignal(running.started, timeout=30_000):
         pass
-    waiting = [session.submit(ask("echo", number)) for number in (1, 2)]
-    assert title.text() == "Testing steps (2 waiting)"
+    waiting = [session.submit(ask(*job)) for job in (("steps", 1), ("echo", 1))]
+    assert title.text() == "Testing steps (then Testing steps, Testing echo)"
+    title.resize(title.fontMetrics().horizontalAdvance(title.text()) - 1, title.height())
+    assert title.shown() == "Testing steps (2 waiting)"
     with qtbot.waitSignal(waiting[0].ended, timeout=30_000):
         waiting[0].cancel()
-    assert title.text() == "Testing steps (1 waiting)"
+    assert title.text() == "Testing steps (then Testing echo)"
     read: list[str] = []
 
     def stay() -> None:
@@ -559,7 +561,7 @@ def test_the_status_bar_says_how_many_jobs_wait(
     running.cancel()
     with qtbot.waitSignal(waiting[1].ended, timeout=30_000):
         pass
-    assert session.engine.waiting == 0
+    assert not session.engine.waiting
 
 
 def test_a_job_that_completes_what_it_has_shows_its_progress_after_a_cancel(
