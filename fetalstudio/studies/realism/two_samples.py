@@ -7,8 +7,9 @@ it can never tell. (D. Lopez-Paz, M. Oquab, Revisiting classifier two-sample tes
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -98,17 +99,18 @@ def two_sample_scores(
     if len(fold_of) < settings.folds:
         raise ValueError(f"{len(fold_of)} subjects are too few for {settings.folds} folds")
     folds = tuple(np.array([fold_of[s.subject] for s in of]) for of in (one, other))
-    views = PATCHES if kind == "patch" else 1
-    scores = tuple(np.zeros((len(of), views)) for of in (one, other))
+    sets = tuple([_viewer(s, kind) for s in of] for of in (one, other))
+    count = PATCHES if kind == "patch" else 1
+    scores = tuple(np.zeros((len(of), count)) for of in (one, other))
     for fold in range(settings.folds):
         learnt = [
-            [s for s, own in zip(of, place, strict=True) if own != fold]
-            for of, place in zip((one, other), folds, strict=True)
+            [views for views, own in zip(of, place, strict=True) if own != fold]
+            for of, place in zip(sets, folds, strict=True)
         ]
-        network = _trained(learnt, kind, settings, fold, device or torch.device("cpu"))
-        for of, place, into in zip((one, other), folds, scores, strict=True):
+        network = _trained(learnt, settings, fold, device or torch.device("cpu"))
+        for of, place, into in zip(sets, folds, scores, strict=True):
             for i in np.flatnonzero(place == fold).tolist():
-                into[i] = _judged(network, _views(of[i], kind, views, _rng(settings, i)))
+                into[i] = _judged(network, of[i](count, _rng(settings, i)))
     return Scores(scores[0], scores[1], (folds[0], folds[1]))
 
 
@@ -159,19 +161,31 @@ def _rng(settings: TestSettings, *place: int) -> np.random.Generator:
     return np.random.default_rng((settings.seed, *place))
 
 
-def _views(shown: Shown, kind: Kind, count: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """(count, 96, 96) grey levels, 0 to 1."""
+_Viewer = Callable[[int, np.random.Generator], NDArray[np.float32]]
+"""Gives so many views of a frame, (count, 96, 96) grey levels, 0 to 1."""
+
+
+def _viewer(shown: Shown, kind: Kind) -> _Viewer:
+    if kind == "patch":
+        return partial(_patches, shown)
+    head = _head(shown)  # always the same view, so it is cut out once
+    return lambda count, _: np.repeat(head[None], count, axis=0)
+
+
+def _head(shown: Shown) -> NDArray[np.float32]:
+    e = shown.ellipse
+    scale = SIDE / (2 * _REACH * e.a)
+    middle = (SIDE - 1) / 2
+    to_view = (
+        Affine.translation(middle, middle)
+        @ Affine.scaling(scale)
+        @ Affine.translation(-e.cx, -e.cy)
+    )
+    return warp(shown.image, to_view, (SIDE, SIDE)).astype(np.float32) / np.float32(255)
+
+
+def _patches(shown: Shown, count: int, rng: np.random.Generator) -> NDArray[np.float32]:
     e, (h, w) = shown.ellipse, shown.image.shape
-    if kind == "head":
-        scale = SIDE / (2 * _REACH * e.a)
-        middle = (SIDE - 1) / 2
-        to_view = (
-            Affine.translation(middle, middle)
-            @ Affine.scaling(scale)
-            @ Affine.translation(-e.cx, -e.cy)
-        )
-        seen = warp(shown.image, to_view, (SIDE, SIDE))
-        return seen[None].astype(np.float32) / np.float32(255)
     (ux, uy), (vx, vy) = e.axes
     views = []
     for _ in range(count):
@@ -200,8 +214,7 @@ def _network() -> nn.Module:
 
 
 def _trained(
-    learnt: Sequence[Sequence[Shown]],
-    kind: Kind,
+    learnt: Sequence[Sequence[_Viewer]],
     settings: TestSettings,
     fold: int,
     device: torch.device,
@@ -213,11 +226,7 @@ def _trained(
     target = torch.cat([torch.zeros(half), torch.ones(half)]).to(device)
     for step in range(settings.steps):
         rng = _rng(settings, fold, step)
-        drawn = [
-            _views(of[int(rng.integers(len(of)))], kind, 1, rng)[0]
-            for of in learnt
-            for _ in range(half)
-        ]
+        drawn = [of[int(rng.integers(len(of)))](1, rng)[0] for of in learnt for _ in range(half)]
         # Gamma and gain are varied, so that brightness alone tells nothing.
         gamma, gain = np.exp(rng.normal(0, 0.25, (2, len(drawn), 1, 1)).astype(np.float32))
         x = np.clip(np.stack(drawn) ** gamma * gain, 0, 1)
