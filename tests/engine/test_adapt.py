@@ -15,7 +15,7 @@ from fetalstudio.cli import main
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.progress import Stopped
-from fetalstudio.engine.cohort_split import labelled_frames, split
+from fetalstudio.engine.cohort_split import labelled_frames, split, usable_pairs
 from fetalstudio.engine.jobs.adapt import choice as adapt_choice
 from fetalstudio.engine.jobs.adapt import held_out
 from fetalstudio.engine.jobs.adapt import job as adapt
@@ -31,6 +31,7 @@ from fetalstudio.engine.jobs.adapt.request import AdaptRequest
 from fetalstudio.engine.jobs.sample.request import SampleRequest
 from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest
 from fetalstudio.engine.models.loading import find_model
+from fetalstudio.engine.models.seen import Seen
 from fetalstudio.engine.process.events import Adapting, Event, Preview, Progress
 from fetalstudio.engine.process.local import run_job
 from fetalstudio.formats.model_card import ModelCard, training_frames, write_training_frames
@@ -114,12 +115,29 @@ def test_it_makes_a_model_that_is_nearer_and_can_be_used_by_name(
     assert sample_project.models.active("synthesizer") is None
 
 
-def test_no_test_subject_is_learnt_from_or_watched(sample_project: Project) -> None:
+def test_no_subject_that_is_held_out_from_training_is_learnt_from_or_watched(
+    sample_project: Project,
+) -> None:
     parts = split(sample_project, labelled_frames(sample_project))
     data = choose_adapt_data(sample_project, None, 0)
-    assert {parts[i.subject] for i in data.train} == {"train"}
-    assert {parts[i.subject] for i in data.held_out} == {"validation"}
+    assert {parts[i.subject] for i in (*data.train, *data.held_out)} == {"train"}
+    watched = {i.subject for i in data.held_out}
+    assert watched and not watched & {i.subject for i in data.train}
+    assert len(watched) <= 0.15 * len(watched | {i.subject for i in data.train}) + 0.5
     assert data.notes == ()
+
+
+def test_a_segmenter_may_learn_from_the_pairs_of_an_adapted_synthesizer(
+    sample_project: Project, tiny: str
+) -> None:
+    run_job(request_for(sample_project, name="mine"))
+    run_job(SynthesizeRequest(sample_project.path, synthesizer="mine", count=2, steps=1))
+    made = sample_project.pairs.all()
+    for pair in made:
+        sample_project.pairs.review(pair.id, "accepted", reviewer="test")
+    parts = split(sample_project, labelled_frames(sample_project))
+    usable = usable_pairs(sample_project, parts, Seen())
+    assert {p.id for p in usable} == {p.id for p in made if not p.copy} != set()
 
 
 def test_a_cancel_keeps_the_best_so_far(sample_project: Project, tiny: str) -> None:
@@ -304,8 +322,8 @@ def bare(path: Path, subjects: list[str]) -> Project:
     [
         ([], "no annotated frame"),
         (["a", "b", "c", "d"], "at least 5 annotated frames; the project has 4"),
-        (["a"] * 9, "at least three subjects"),
-        (["a", "b"] * 4, "at least three subjects"),
+        (["a"] * 9, "at least four subjects"),
+        (["a", "b", "c"] * 3, "at least four subjects"),
     ],
 )
 def test_too_little_is_refused_with_the_cure(

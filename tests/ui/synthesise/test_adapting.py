@@ -11,6 +11,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
+from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.adapt.data import choose_adapt_data
 from fetalstudio.engine.jobs.adapt.request import AdaptRequest, AdaptResult
 from fetalstudio.engine.jobs.sample.request import SampleRequest
@@ -76,7 +77,7 @@ def test_it_says_what_will_be_learnt_from(qtbot: QtBot, page: SynthesisePage) ->
     dialog = opened(qtbot, page)
     data = choose_adapt_data(page.session.open, None, 0)
     assert f"{len(data.train)} frames" in dialog.data.text()
-    assert f"{len(data.held_out)} frames of 2 other subjects" in dialog.data.text()
+    assert f"Holds out {counted(len(data.held_out), 'frame')} of 1 other" in dialog.data.text()
     assert dialog.start_button.isEnabled() and not dialog.buttons.isVisible()
     assert "first steps" in dialog.estimate.text()
 

@@ -11,24 +11,29 @@ import numpy as np
 
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.labelled import LabelledFrame
+from fetalstudio.core.splits import split_subjects
 from fetalstudio.engine.cohort_split import labelled_frames, of_part, split
 from fetalstudio.project.frames import SET_SUBJECT
 from fetalstudio.project.project import Project
 
-MIN_FRAMES, MAX_FRAMES, MIN_SUBJECTS = 5, 200, 3
+MIN_FRAMES, MAX_FRAMES, MIN_SUBJECTS = 5, 200, 4
 HELD_OUT = 8
 """At most this many held-out frames are used; each costs an image at every measurement."""
+_SHARE = 0.15
+"""The share of the training part's subjects that are held out, but no more than are used."""
 
 
 @dataclass(frozen=True, slots=True)
 class AdaptData:
-    """The frames of an adaptation.
+    """The frames of an adaptation. No subject is in both.
 
-    No subject is in both parts, and no subject of the test part is in either.
+    All are of the project's training part: a segmenter may learn from the pairs of a synthesizer
+    only if no subject that validates or tests the segmenter had a part in the synthesizer.
     """
 
     train: Sequence[LabelledFrame]
     held_out: Sequence[LabelledFrame]
+    """What the adaptation is measured on, and by which it ends."""
     notes: tuple[str, ...]
     """Sentences for a person about what was left out."""
 
@@ -46,10 +51,11 @@ class AdaptData:
 
 
 def choose_adapt_data(project: Project, cohort: str | None, seed: int) -> AdaptData:
-    """The training part, at most 200 frames of whole subjects, and the held-out frames.
+    """At most 200 frames of whole subjects, and the frames that are held out from the adaptation.
 
     Raises :class:`InputError` with the reason and the cure for a cohort that is not there or not
-    annotated, fewer than five annotated frames, or fewer than three subjects.
+    annotated, fewer than five annotated frames, or fewer than four subjects or two in the training
+    part.
     """
     labelled = labelled_frames(project, cohort)
     where = f"cohort {cohort!r}" if cohort else "the project"
@@ -59,24 +65,33 @@ def choose_adapt_data(project: Project, cohort: str | None, seed: int) -> AdaptD
             "Annotate more frames, or choose another cohort."
         )
     parts = split(project, labelled)
-    if len(parts) < MIN_SUBJECTS:
+    train = of_part(labelled, parts, "train")
+    if len(parts) < MIN_SUBJECTS or _subjects(train) < 2:
         raise InputError(
-            "Adapting needs annotated frames of at least three subjects: to learn from, to decide "
-            f"when to stop, and for tests. The annotated frames of {where} are of {len(parts)}. "
+            "Adapting needs annotated frames of at least four subjects: to learn from, to decide "
+            "when to stop, and two to validate and to test segmenters. The annotated frames of "
+            f"{where} are of {len(parts)}, {_subjects(train)} of them in the training part. "
             "Annotate frames of other subjects, or correct the subjects if they are wrong "
             f"({SET_SUBJECT})."
         )
-    train = of_part(labelled, parts, "train")
-    chosen = _whole_subjects(train, seed)
+    learnt, watched = _divided(train)
+    chosen = _whole_subjects(learnt, seed)
     notes = []
-    if len(chosen) < len(train):
+    if len(chosen) < len(learnt):
         cure = "" if cohort else " Choose a cohort to learn from its frames alone."
         notes.append(
-            f"{len(train)} frames are more than adapting takes: it learns from {len(chosen)} of "
+            f"{len(learnt)} frames are more than adapting takes: it learns from {len(chosen)} of "
             f"{_subjects(chosen)} subjects, drawn by the seed.{cure}"
         )
-    watched = _spread(of_part(labelled, parts, "validation"), seed)
-    return AdaptData(chosen, watched, tuple(notes))
+    return AdaptData(chosen, _spread(watched, seed), tuple(notes))
+
+
+def _divided(items: list[LabelledFrame]) -> tuple[list[LabelledFrame], list[LabelledFrame]]:
+    """The frames to learn from, and those that are held out, by subject."""
+    subjects = {item.subject for item in items}
+    share = min(_SHARE, HELD_OUT / len(subjects))
+    parts = split_subjects(subjects, validation=share, test=0)
+    return of_part(items, parts, "train"), of_part(items, parts, "validation")
 
 
 def _whole_subjects(items: list[LabelledFrame], seed: int) -> list[LabelledFrame]:

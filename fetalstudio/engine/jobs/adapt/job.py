@@ -58,10 +58,10 @@ from fetalstudio.synthesis.training import fit_lift
 LIFT_FRAMES = 20
 """The fine grain is fitted to at most this many frames; each is rendered at every measurement."""
 PROTOCOL = (
-    "images on ellipses and sectors of subjects that were held out of the adapting (validation "
-    "part), with fixed seeds. fidelity: mean Dice between the requested ellipse and the judge's. "
-    "grey, spectrum: distance of grey levels (of 255) and of radial power spectra (dB) to the real "
-    "held-out frames. similarity: mean similarity of the images to their nearest training frame, "
+    "images on ellipses and sectors of subjects of the training part that were held out of the "
+    "adapting, with fixed seeds. fidelity: mean Dice between the requested ellipse and that of the "
+    "judge. grey, spectrum: distance of grey levels (of 255) and of radial power spectra (dB) to "
+    "the real held-out frames. similarity: mean similarity of the images to their nearest training frame, "
     "those of the parent included; copies: images above the parent's threshold. The step was "
     "chosen by these same figures, which are therefore too good."
 )
@@ -300,7 +300,8 @@ class _Adapting:
                 "cohorts": data.cohorts,
                 "frames": len(data.train),
                 "subjects": len({item.subject for item in data.train}),
-                "held_out": "validation and test part of the project's split by subject",
+                "held_out": "validation and test part of the project's split by subject, and some "
+                "subjects of the training part, by which the step was chosen",
                 "settings": asdict(self.settings),
             },
             metrics=metrics,

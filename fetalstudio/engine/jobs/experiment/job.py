@@ -129,9 +129,16 @@ def _draw(project: Project, request: ExperimentRequest, seed: int) -> TrainingDa
         seed=seed,
     )
     if not data.pairs:
+        accepted = project.counts()["accepted"]
+        left_out = (
+            f" Its {counted(accepted, 'accepted pair')} would teach what is held out, or are too "
+            "similar to training frames."
+            if accepted
+            else ""
+        )
         raise InputError(
             f"{project.path} has no accepted pair that can be trained on, so there is nothing to "
-            "compare. Synthesise pairs and accept them in Review first."
+            f"compare.{left_out} Synthesise pairs and accept them in Review first."
         )
     return data
 
