@@ -6,6 +6,7 @@ those of a cohort, over a few frames, is what proposals for that cohort have to 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -69,6 +70,8 @@ class Offset:
 
 
 NO_OFFSET = Offset()
+_MATTERS = 0.01
+"""A difference in size between two conventions that a person is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,14 +140,17 @@ class Convention:
         return self.offset.apply(found)
 
     def differs(self, other: Convention) -> bool:
-        """Whether the intervals of the size are more than 1 % apart."""
-        apart = max(self.size.low - other.size.high, other.size.low - self.size.high)
-        return apart > 0.01
+        """Whether the means of the size are 1 % apart or more, and the interval of the difference
+        leaves out none."""
+        larger, smaller = sorted((self.size, other.size), key=lambda size: -size.mean)
+        apart = larger.mean - smaller.mean
+        chance = math.hypot(larger.mean - larger.low, smaller.high - smaller.mean)
+        return apart >= _MATTERS and apart > chance
 
     @property
     def differs_from_none(self) -> bool:
-        """Whether the interval of the size is more than 1 % away from none."""
-        return max(self.size.low, -self.size.high) > 0.01
+        """Whether the mean of the size is 1 % or more, and its interval leaves out none."""
+        return abs(self.size.mean) >= _MATTERS and not self.size.low <= 0 <= self.size.high
 
     @property
     def sentence(self) -> str:

@@ -54,7 +54,7 @@ class CohortConvention:
         return f"{self.cohort}: {self.convention.sentence}."
 
     def differs(self, other: CohortConvention) -> bool:
-        """Whether the intervals of the size are more than 1 % apart."""
+        """Whether the sizes are 1 % apart or more, and further than chance explains."""
         if self.convention is None:
             return other.convention is not None and other.convention.differs_from_none
         if other.convention is None:

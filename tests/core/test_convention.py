@@ -9,6 +9,7 @@ import pytest
 
 from fetalstudio.core.convention import Convention
 from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.metrics import Interval
 
 
 def _pairs(
@@ -79,10 +80,23 @@ def test_the_sentence_says_where_and_how_surely() -> None:
     assert "along the skull" in unsure.sentence
 
 
-def test_conventions_differ_where_their_intervals_are_apart() -> None:
+@pytest.mark.parametrize(
+    ("size", "told"),
+    [
+        ((0.018, 0.010, 0.026), True),  # 15 Spanish frames
+        ((0.018, 0.002, 0.034), True),  # the intervals overlap, that of the difference does not
+        ((0.018, -0.001, 0.037), False),  # it may be chance
+        ((0.006, 0.004, 0.008), False),  # too little to matter
+        ((-0.022, -0.030, -0.014), True),
+    ],
+)
+def test_conventions_differ_by_one_percent_and_by_more_than_chance(
+    size: tuple[float, float, float], told: bool
+) -> None:
     one = _measured(_pairs(30, long=1.0, short=1.0))
-    other = _measured(_pairs(30, long=1.04, short=1.04))
-    assert one is not None and other is not None
-    assert one.differs(other) and other.differs(one) and not one.differs(one)
-    near = replace(one, size=replace(one.size, low=one.size.high + 0.009, high=0.1))
-    assert not one.differs(near)
+    assert one is not None
+    one = replace(one, size=Interval(0.0, -0.008, 0.008, 42))
+    other = replace(one, size=Interval(*size, 15))
+    assert one.differs(other) is told and other.differs(one) is told
+    assert not one.differs(one)
+    assert other.differs_from_none is told

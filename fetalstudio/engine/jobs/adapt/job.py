@@ -59,11 +59,11 @@ LIFT_FRAMES = 20
 """The fine grain is fitted to at most this many frames; each is rendered at every measurement."""
 PROTOCOL = (
     "images on ellipses and sectors of subjects of the training part that were held out of the "
-    "adapting, with fixed seeds. fidelity: mean Dice between the requested ellipse and that of the "
-    "judge. grey, spectrum: distance of grey levels (of 255) and of radial power spectra (dB) to "
-    "the real held-out frames. similarity: mean similarity of the images to their nearest training frame, "
-    "those of the parent included; copies: images above the parent's threshold. The step was "
-    "chosen by these same figures, which are therefore too good."
+    "adapting, with fixed seeds. fidelity: mean Dice between the requested ellipse and that of "
+    "the judge. grey, spectrum: distance of grey levels (of 255) and of radial power spectra (dB) "
+    "to the real held-out frames. similarity: mean similarity of the images to their nearest "
+    "training frame, those of the parent included; copies: images above the parent's threshold. "
+    "The step was chosen by these same figures, which are therefore too good."
 )
 
 
