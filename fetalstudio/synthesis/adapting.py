@@ -40,7 +40,7 @@ def adapt_settings(
         ema=0.98,
         seed=seed,
         widths=tuple(parent.pipeline.unet.config.block_out_channels),
-        guidance=parent.card.training_data.get("settings", {}).get("guidance", 1.0),
+        guidance=parent.learnt_guidance,
     )
 
 

@@ -62,6 +62,11 @@ class Synthesizer:
     to_scale = True
     """See ``SceneSynthesizer``."""
 
+    @property
+    def learnt_guidance(self) -> float:
+        """The guidance that one evaluation a step follows, because it was learnt; 1 for none."""
+        return float(self.card.training_data.get("settings", {}).get("guidance", 1.0))
+
     @classmethod
     def load(
         cls,

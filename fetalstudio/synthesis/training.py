@@ -82,6 +82,7 @@ def train(
     *,
     start: CompactPipeline | None = None,
     teacher: CompactPipeline | None = None,
+    teacher_follows: float = 1.0,
     unlabelled: Sequence[LabelledFrame] = (),
     make: type[CompactPipeline] = CompactPipeline,
     device: torch.device | None = None,
@@ -91,12 +92,12 @@ def train(
     """Train, or resume from ``checkpoint``. Returns a pipeline with the averaged denoiser.
 
     Training begins with a copy of ``start`` instead of random weights if it is given. With a
-    ``teacher``, its guided answers are learnt instead of the frames, which takes far fewer steps.
-    Raises ``ValueError`` if the teacher normalises bands differently from ``start``. Half of each
-    batch are ``unlabelled`` frames, if there are any: their ellipse and style are not learnt, and
-    their ellipse is only kept in the frame when they are varied. ``make`` may be another type of
-    pipeline. ``workers`` processes draw the batches ahead, see
-    ``learning.train_resumably``.
+    ``teacher``, its guided answers are learnt instead of the frames, which takes far fewer steps;
+    ``teacher_follows`` is the guidance that it has learnt to follow itself, 1 for none. Raises
+    ``ValueError`` if the teacher normalises bands differently from ``start``. Half of each batch
+    are ``unlabelled`` frames, if there are any: their ellipse and style are not learnt, and their
+    ellipse is only kept in the frame when they are varied. ``make`` may be another type of
+    pipeline. ``workers`` processes draw the batches ahead, see ``learning.train_resumably``.
     """
     device = device or torch.device("cpu")
     torch.manual_seed(settings.seed)
@@ -125,7 +126,7 @@ def train(
     averaged = train_resumably(
         unet,
         partial(_draw, examples, unlabelled, settings),
-        partial(_step_loss, pipeline, settings, teacher),
+        partial(_step_loss, pipeline, settings, teacher, teacher_follows),
         optimizer,
         checkpoint,
         watch=watch or Watch(),
@@ -223,6 +224,7 @@ def _step_loss(
     pipeline: CompactPipeline,
     settings: TrainSettings,
     teacher: CompactPipeline | None,
+    teacher_follows: float,
     batch: _Batch,
 ) -> Tensor:
     device = pipeline.unet.device
@@ -233,15 +235,16 @@ def _step_loss(
     with autocast(device):
         velocity = pipeline.velocity(noisy, maps, labels, level)
         if teacher is None:
-            target = noise - clean
-            share = 1 - 1 / settings.guidance
-            pull = _guidance_pull(pipeline, batch, noisy, level, velocity, settings)
+            target, share = noise - clean, 1 - 1 / settings.guidance
+            guide, answer = pipeline, velocity
         else:
             with torch.no_grad():
                 target = teacher.velocity(noisy, maps, labels, level)
-            share = settings.guidance - 1
-            pull = _guidance_pull(teacher, batch, noisy, level, target, settings)
-    target[batch.guided] += share * pull
+            share = settings.guidance / teacher_follows - 1
+            guide, answer = teacher, target
+        if share and batch.guided:
+            pull = _guidance_pull(guide, batch, noisy, level, answer, settings)
+            target[batch.guided] += share * pull
     weights = torch.tensor(pipeline.config.band_std, device=device) ** settings.band_weighting
     weights = (weights / weights.mean()).view(1, -1, 1, 1)
     return (weights * (velocity - target).square()).mean()
@@ -260,14 +263,13 @@ def _guidance_pull(
 
     A share of it is added to the targets of the frames whose ellipse is given. A teacher's answer
     plus g - 1 times the difference is its answer at the guidance g (guided distillation, Meng et
-    al. 2023, arXiv 2210.03142). Without a teacher, a target of v + m (own - free), with the model's
+    al. 2023, arXiv 2210.03142); for a teacher that follows the guidance h already, g / h - 1 times
+    the difference is. Without a teacher, a target of v + m (own - free), with the model's
     own answers, has its fixed point at free + (v - free) / (1 - m). Sampled with one evaluation per
     step, this is the guidance 1 / (1 - m) (model guidance, Tang et al. 2025, arXiv 2502.12154).
     """
     low, high = settings.guidance_interval
     guided = batch.guided
-    if not guided or settings.guidance == 1:
-        return torch.zeros_like(noisy[guided])
     within = ((level >= low) & (level <= high)).float()[guided].view(-1, 1, 1, 1)
     maps, labels = (t.to(noisy.device) for t in batch.free)
     unguided = pipeline.velocity(noisy[guided], maps, labels, level[guided])

@@ -1,9 +1,11 @@
+import copy
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.labelled import LabelledFrame
@@ -14,6 +16,7 @@ from fetalstudio.synthesis.training import (
     TrainSettings,
     _draw,
     _guidance_pull,
+    _step_loss,
     band_statistics,
     fit_lift,
     train,
@@ -115,8 +118,30 @@ def test_the_guidance_pulls_away_from_the_answer_without_the_ellipse(
     pull = _guidance_pull(pipeline, batch, noisy, level, asked, settings)
     torch.testing.assert_close(pull[[0, 2]], (asked - unasked)[[0, 2]], rtol=0, atol=1e-5)
     assert pull[0].abs().max() > 0 and not pull[1].any()
-    plain = replace(settings, guidance=1.0)
-    assert not _guidance_pull(pipeline, batch, noisy, level, asked, plain).any()
+
+
+def test_the_guidance_of_a_teacher_that_follows_one_is_that_which_is_asked_for(
+    examples: list[LabelledFrame], tmp_path: Path
+) -> None:
+    """The targets are those of the same teacher without a guidance of its own."""
+    settings = replace(SETTINGS, guidance=1.75, drop_ellipse=0.0, guidance_interval=(0.0, 1.0))
+    plain = train(examples, replace(SETTINGS, steps=15, guidance=1.0), tmp_path / "plain.pt")
+    batch = _draw(examples, [], settings, np.random.default_rng(0))
+    asked = plain.velocity
+
+    def follows(noisy: Tensor, maps: Tensor, labels: Tensor, level: Tensor) -> Tensor:
+        free = asked(noisy, *batch.free, level)
+        return free + 2.5 * (asked(noisy, maps, labels, level) - free)
+
+    own = copy.deepcopy(plain)
+    taught = _step_loss(own, settings, plain, 1.0, batch)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plain, "velocity", follows)
+        again = _step_loss(own, settings, plain, 2.5, batch)
+        assert not torch.isclose(_step_loss(own, settings, plain, 1.0, batch), taught)
+    torch.testing.assert_close(again, taught)
+    still = _step_loss(own, replace(settings, guidance=1.0), plain, 1.0, batch)
+    assert float(still) == 0.0 < float(taught)
 
 
 @pytest.mark.slow
