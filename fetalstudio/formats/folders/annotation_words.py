@@ -61,7 +61,7 @@ _UNSURE = frozenset(
     | {"inference", "generated", "wrong", "bad", "old", "bak", "backup", "draft", "unchecked"}
     | {"flipped", "flip", "hflip", "vflip", "mirrored", "rotated", "rot", "augmented", "aug"}
     | {"inverted", "inv", "resized", "cropped", "crop", "shifted", "eroded", "dilated"}
-    | {"weights", "distance"}
+    | {"weights", "distance", "output", "outputs"}
 )
 """What says of a folder of masks that they may not be what a person drew on these frames."""
 _USUAL = frozenset(
