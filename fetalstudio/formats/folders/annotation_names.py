@@ -14,7 +14,7 @@ from pathlib import Path
 
 from fetalstudio.formats.folders.annotation_words import MASK_WORDS, words_of
 from fetalstudio.formats.pictures.picture_files import is_picture, stem_of
-from fetalstudio.formats.tables.frame_tables import key_of
+from fetalstudio.formats.tables.names import key_of
 
 IMAGE_FOLDERS = frozenset(
     {"image", "images", "img", "imgs", "frames", "training_set", "test_set"}

@@ -13,6 +13,7 @@ used.
 from __future__ import annotations
 
 import contextlib
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -44,9 +45,12 @@ from fetalstudio.formats.tables.frame_rows import Row, some
 from fetalstudio.formats.tables.frame_tables import (
     HC18_TABLE,
     joined,
+    place_key,
     read_folder_tables,
     unmatched,
 )
+from fetalstudio.formats.tables.named_pictures import NamedPictures
+from fetalstudio.formats.tables.names import key_of
 from fetalstudio.formats.writing.pair_files import with_pairs
 
 
@@ -198,30 +202,52 @@ def _tables(
     """What the tables say, by folder, and notes.
 
     A table beside frames is about these alone, any other about all. But of a name that several
-    folders have, a table above them cannot say which frame is meant.
+    folders have, a table above them cannot say which frame is meant, unless it says the folder.
     """
     rows: dict[Path, dict[str, Row]] = {}
     notes: tuple[str, ...] = ()
     common: dict[str, Row] = {}
-    inhabited = {path.parent for path in frames}
+    inhabited: dict[Path, list[Path]] = defaultdict(list)
+    for path in frames:
+        inhabited[path.parent].append(path)
     for folder in folders:
-        own, more = read_folder_tables(folder, HC18_TABLE)
         alone = folder in inhabited and folder != source
-        about = [path for path in frames if path.parent == folder] if alone else frames
+        about = inhabited[folder] if alone else frames
+        pictures = NamedPictures(about, None if folder == source else folder)
+        own, more = read_folder_tables(folder, HC18_TABLE, pictures)
         notes += more + unmatched(folder, own, about)
         if alone:
-            rows[folder] = own
+            rows[folder] = _by_names(own, about)
         else:
             common |= own
     repeated = repeated_names(frames)
-    unclear = sorted(name for name in common if stem_of(Path(name)) in repeated)
+    places = {place_key(path) for path in frames}
+    unclear = sorted(n for n in common.keys() - places if stem_of(Path(n)) in repeated)
     if unclear:
+        which = "it" if len(unclear) == 1 else "them"
         notes += (
-            f"Several folders have {some(unclear)}, so what the table in {source} says of "
-            f"{'it' if len(unclear) == 1 else 'them'} was not used. Put a table into each folder.",
+            f"Several folders have {some(unclear)}, so what the table in {source} says of {which} "
+            "was not used. Write the path of each picture from that folder on, such as "
+            "P1/images/NAME.png, or put a table into each folder.",
         )
     shared = {name: row for name, row in common.items() if name not in unclear}
-    return {folder: _completed(rows.get(folder, {}), shared) for folder in inhabited}, notes
+    return {
+        folder: _completed(rows.get(folder, {}), _by_names(shared, paths))
+        for folder, paths in inhabited.items()
+    }, notes
+
+
+def _by_names(rows: Mapping[str, Row], frames: Sequence[Path]) -> dict[str, Row]:
+    """The rows of some frames of one folder, where possible by the whole name of the file rather
+    than by its path or without its ending: so those of two tables meet."""
+    found = dict(rows)
+    alike = Counter(key_of(stem_of(path)) for path in frames)
+    for path in frames:
+        stem, name = key_of(stem_of(path)), key_of(path.name)
+        written = [key for key in (place_key(path), stem) if key in found]
+        if alike[stem] == 1 and len(written) == 1 and name not in found:
+            found[name] = found.pop(written[0])
+    return found
 
 
 def _completed(own: Mapping[str, Row], shared: Mapping[str, Row]) -> dict[str, Row]:

@@ -28,7 +28,7 @@ from fetalstudio.formats.folders.annotation_words import no_head_in
 from fetalstudio.formats.pictures.picture_files import MAX_BYTES, pictures_in, stem_of
 from fetalstudio.formats.reading.doubts import Doubt, annotation_doubt, role_doubt
 from fetalstudio.formats.tables.frame_rows import some
-from fetalstudio.formats.tables.frame_tables import key_of
+from fetalstudio.formats.tables.names import key_of
 
 Annotations = dict[str, list[Path]]
 """Annotation pictures by the key of the frame that they say they annotate."""
