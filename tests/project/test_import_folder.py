@@ -219,6 +219,40 @@ def test_masks_beside_two_folders_of_images_with_the_same_names_are_asked_about(
         assert record.annotation is None and "could annotate each of" in doubt.message
 
 
+def test_targets_belong_to_the_folder_that_they_are_called_after(
+    picture: Picture, tmp_path: Path, ellipse: Ellipse
+) -> None:
+    source = tmp_path / "data"
+    for folder in (source, source / "P1"):
+        for number, name in enumerate(("x_train", "x_test", "img")):
+            write_png(folder / name / "0.png", picture(number + len(folder.parts)))
+        write_png(folder / "y_train" / "0.png", filled(ellipse))
+        found = read_source(folder)
+        drawn = {record.path.parent: record.annotation for record in found.records}
+        assert drawn.pop(folder / "x_train") == folder / "y_train" / "0.png"
+        assert set(drawn.values()) == {None}
+    nested = {record.path.parent: record.annotation for record in read_source(source).records}
+    assert nested[folder / "x_train"] == folder / "y_train" / "0.png"
+    assert nested[folder / "img"] is None and nested[folder / "x_test"] is None
+    write_png(source / "us" / "7.png", picture(7))
+    write_png(source / "scans" / "7.png", picture(8))
+    write_png(source / "target" / "7.png", filled(ellipse))
+    records = [r for r in read_source(source).records if r.path.name == "7.png"]
+    assert [(r.annotation, len(r.doubts)) for r in records] == [(None, 1), (None, 1)]
+
+
+def test_an_output_beside_a_target_is_not_used(
+    picture: Picture, tmp_path: Path, ellipse: Ellipse
+) -> None:
+    source = tmp_path / "data"
+    for folder in (source, source / "P1"):
+        write_png(folder / "input" / "0.png", picture(len(folder.parts)))
+        write_png(folder / "target" / "0.png", filled(ellipse))
+        write_png(folder / "output" / "0.png", filled(replace(ellipse, cx=ellipse.cx + 5)))
+        (record,) = (r for r in read_source(folder).records if r.path.parent.name == "input")
+        assert record.annotation == folder / "target" / "0.png" and record.annotation_doubt is None
+
+
 def test_an_output_may_be_that_of_a_model(
     project: Project, picture: Picture, tmp_path: Path, ellipse: Ellipse
 ) -> None:

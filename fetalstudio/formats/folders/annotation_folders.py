@@ -24,7 +24,7 @@ from fetalstudio.formats.folders.annotation_names import (
     names_of,
     shows_a_frame,
 )
-from fetalstudio.formats.folders.annotation_words import no_head_in
+from fetalstudio.formats.folders.annotation_words import may_be_a_models, no_head_in
 from fetalstudio.formats.folders.picture_roles import annotations_in
 from fetalstudio.formats.pictures.marked_regions import is_annotation
 from fetalstudio.formats.pictures.picture_files import is_picture, pictures_in, read_image
@@ -49,6 +49,10 @@ class AnnotationFolders:
         """Whether a folder is one of annotations."""
         return is_mask_folder(folder) or folder in self._images
 
+    def is_target(self, folder: Path) -> bool:
+        """Whether only the folders of images beside a folder show that it is one of annotations."""
+        return folder in self._images and not is_mask_folder(folder)
+
     def has_around(self, folder: Path) -> bool:
         """Whether a folder in the source is one of annotations or of overlays, or lies in one."""
         above = [p for p in (folder, *folder.parents) if _is_in(p, self._source)]
@@ -67,8 +71,9 @@ class AnnotationFolders:
         return [path for path in inside if path.is_dir()]
 
     def of_folder(self, folder: Path) -> list[Path]:
-        """Those that are about the frames of one folder in the source: those in it, and those
-        beside it where they are not about the frames of all folders."""
+        """Those that are about the frames of one folder in the source: those in it, those that only
+        this folder shows to be such, and those beside it where they are not about the frames of
+        all folders."""
         source = self._source
         inside = () if folder == source else sorted(folder.iterdir())
         beside = [] if source in (folder, folder.parent) else sorted(folder.parent.iterdir())
@@ -76,7 +81,9 @@ class AnnotationFolders:
             others = (p for p in beside if p.is_dir() and p != folder and not self.has(p))
             if any(map(pictures_in, others)):
                 beside = []  # they may be about the frames of another folder
-        return [path for path in (*inside, *beside) if self.has(path)]
+        shown = (p for p, images in self._images.items() if folder in images and folder != source)
+        targets = sorted(p for p in shown if self.is_target(p) and no_head_in(p.name) is None)
+        return [*filter(is_mask_folder, (*inside, *beside)), *targets]
 
 
 def annotations_beside(folder: Path) -> list[Path]:
@@ -131,7 +138,16 @@ def _targets(folders: Iterable[Path]) -> Mapping[Path, frozenset[Path]]:
         if images and not says_so and any(map(_holds_masks, beside)):
             continue  # what says that it holds masks counts
         found[path].update(p for p in images if _annotates(path, p))
-    return {path: frozenset(images) for path, images in found.items() if images}
+    sure = {path.parent for path, images in found.items() if images and not _is_unsure(path)}
+    return {
+        path: frozenset(images)
+        for path, images in found.items()
+        if images and not (_is_unsure(path) and path.parent in sure)
+    }
+
+
+def _is_unsure(folder: Path) -> bool:
+    return may_be_a_models(folder.name) and not is_mask_folder(folder)
 
 
 def _image_names(name: str) -> frozenset[str]:

@@ -107,6 +107,11 @@ def is_of_heads(name: str) -> bool:
     return not HEADS.isdisjoint(words_of(name)) and no_head_in(name) is None
 
 
+def may_be_a_models(folder: str) -> bool:
+    """Whether a folder of masks may be one of what a model made, or of drafts, by its name."""
+    return not _UNSURE.isdisjoint(words_of(folder))
+
+
 def unsure_word(annotation: Path, frame: Path) -> str | None:
     """The word in the name of a frame's mask, or of its folder, by which it may be something else
     than its outline: any in ``x_WORD_mask`` that is not usual there, since nobody can list them

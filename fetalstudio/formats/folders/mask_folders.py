@@ -77,7 +77,8 @@ def read(
     folders = AnnotationFolders(source)
     of_masks = [p for p in inner if folders.has(p)]
     of_others = {p: word for p in of_masks if (word := no_head_in(p.name))}
-    mask_folders = _with_folders_of_heads(p for p in of_masks if p not in of_others)
+    about_all = (p for p in of_masks if p not in of_others and not folders.is_target(p))
+    mask_folders = _with_folders_of_heads(about_all)
     problems += tuple(
         f"{path} seems to hold masks of something else than heads ({word}) and was not used. If "
         "they mark heads, call it masks."
