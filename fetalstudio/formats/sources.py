@@ -34,6 +34,7 @@ from fetalstudio.formats.datasets import (
 )
 from fetalstudio.formats.dicom import source as dicom
 from fetalstudio.formats.folders import mask_folders
+from fetalstudio.formats.folders.annotation_folders import annotations_beside
 from fetalstudio.formats.folders.annotation_names import IMAGE_FOLDERS
 from fetalstudio.formats.folders.unused_tables import tables_above, tables_apart
 from fetalstudio.formats.nested_folders import nested_folders
@@ -86,7 +87,7 @@ def _with_annotation_files(name: str, kind: AnnotationKind) -> SourceFormat:
 
 
 def _annotations(source: Path, kinds: Mapping[str, AnnotationKind]) -> Annotations:
-    return find_annotations((source, *mask_folders.mask_folders_beside(source)), kinds)
+    return find_annotations((source, *annotations_beside(source)), kinds)
 
 
 _VOLUMES = replace(_BESIDE, ellipse=("mask",), calibration="yes")

@@ -11,7 +11,8 @@ from fetalstudio.core.calibration import SOURCES, Calibration
 from fetalstudio.core.errors import InputError
 from fetalstudio.formats.pictures.picture_files import stem_of
 from fetalstudio.formats.tables.frame_rows import some
-from fetalstudio.formats.tables.frame_tables import key_of, read_frame_table
+from fetalstudio.formats.tables.frame_tables import read_frame_table
+from fetalstudio.formats.tables.names import key_of
 from fetalstudio.project.store.records import Frame
 
 

@@ -229,9 +229,24 @@ def meta(path: Path, size: float, spacing: float) -> Path:
     return path
 
 
+def nrrd(path: Path, spacings: float, directions: float) -> Path:
+    """The same as an NRRD file, which must not have both, so that SimpleITK refuses it."""
+    head = (
+        "NRRD0004\ntype: uint8\ndimension: 2\nspace dimension: 2\nsizes: 60 40\n"
+        f"spacings: {spacings} {spacings}\n"
+        f"space directions: ({directions},0) (0,{directions})\nencoding: raw\n\n"
+    )
+    path.write_bytes(head.encode() + picture().tobytes())
+    return path
+
+
 @pytest.mark.parametrize(
     ("write", "name", "places"),
-    [(nifti, "a.nii", ("pixdim", "affine")), (meta, "a.mha", ("ElementSpacing", "ElementSize"))],
+    [
+        (nifti, "a.nii", ("pixdim", "affine")),
+        (meta, "a.mha", ("ElementSpacing", "ElementSize")),
+        (nrrd, "a.nrrd", ("space directions", "spacings")),
+    ],
 )
 def test_pixel_sizes_of_a_header_that_contradict_each_other_are_asked_about(
     tmp_path: Path, write: Callable[[Path, float, float], Path], name: str, places: tuple[str, str]
@@ -254,6 +269,58 @@ def test_pixel_sizes_of_a_header_that_contradict_each_other_are_asked_about(
         _, (content,), problems = contents(tmp_path)
         assert problems == () and content.calibration is not None
         assert content.calibration.mm_per_px == pytest.approx(0.2)
+
+
+DIRECTIONS = "space dimension: 2\nspace directions: (0.3,0) (0,0.2)\n"
+
+
+@pytest.mark.parametrize("suffix", ["nrrd", "nhdr"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize(
+    ("lines", "other"),
+    [
+        (f"{DIRECTIONS}spacings: 0.3 0.2\n", None),
+        (f'spacings: 0.03 -0.02\nunits: "cm" "cm"\n{DIRECTIONS}space units: "mm" "mm"\n', None),
+        (f"Spacings: 0.03 0.02\n{DIRECTIONS}", (0.03, 0.02)),
+        (f"spacings: nan nan\n{DIRECTIONS}", None),
+        (f"spacings:=0.1 0.1\n{DIRECTIONS}", None),
+        (f'axis mins: 0 0\nunits: "mm" "mm"\n{DIRECTIONS}', None),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["raw", "gzip"])
+def test_spacings_beside_the_directions_of_nrrd(
+    tmp_path: Path, suffix: str, end: str, lines: str, other: Any, encoding: str
+) -> None:
+    path = tmp_path / f"a.{suffix}"
+    head = f"NRRD0004\ntype: uint8\ndimension: 2\nsizes: 60 40\n{lines}encoding: {encoding}\n"
+    stored = picture().tobytes()
+    stored = gzip.compress(stored) if encoding == "gzip" else stored
+    if suffix == "nhdr":
+        (tmp_path / "a.pixels").write_bytes(stored)
+        path.write_bytes((head + "data file: a.pixels\n").replace("\n", end).encode())
+    else:
+        path.write_bytes((head + "\n").replace("\n", end).encode() + stored)
+    header = read_volume_header(path)
+    assert (header.spacing, header.other_spacing) == ((0.3, 0.2), other)
+    assert np.array_equal(read_image(path), picture())
+
+
+@pytest.mark.parametrize("spacings", ["0.2", "0.2 0.2 0.2", "wide wide"])
+def test_spacings_that_fit_no_axes_are_called_damaged(tmp_path: Path, spacings: str) -> None:
+    head = f"NRRD0004\ntype: uint8\ndimension: 2\nsizes: 60 40\nspacings: {spacings}\n{DIRECTIONS}"
+    (tmp_path / "a.nrrd").write_bytes(f"{head}encoding: raw\n\n".encode() + picture().tobytes())
+    with pytest.raises(InputError, match="damaged"):
+        read_volume_header(tmp_path / "a.nrrd")
+
+
+def test_spacings_of_a_turned_nrrd_go_with_their_axes(tmp_path: Path) -> None:
+    head = (
+        "NRRD0004\ntype: uint8\ndimension: 3\nspace: left-posterior-superior\nsizes: 60 40 1\n"
+        "spacings: 0.3 0.2 1\nspace directions: (0,0.3,0) (0.2,0,0) (0,0,1)\nencoding: raw\n\n"
+    )
+    (tmp_path / "a.nrrd").write_bytes(head.encode() + picture().tobytes())
+    header = read_volume_header(tmp_path / "a.nrrd")
+    assert (header.spacing, header.other_spacing) == ((0.2, 0.3), None)
 
 
 def test_a_header_with_which_no_frame_is_usual_is_asked_about(tmp_path: Path) -> None:

@@ -113,6 +113,38 @@ def test_where_a_mask_may_lie(
     assert close(project.annotations.by_frame()[annotated.id].ellipse, ellipse)
 
 
+PAIRS = [
+    *(("x", "y"), ("Input", "Target"), ("inputs", "targets"), ("images", "target"), ("img", "ann")),
+    *(
+        ("X_train", "Y_train"),
+        ("US", "GT"),
+        ("ultrasound", "targets"),
+        ("train_input", "train_target"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("images", "masks"), PAIRS)
+@pytest.mark.parametrize(
+    "layout",
+    ["{0}/P{1}_{2}.png", "P{1}/{0}/{2}.png", "{0}/P{1}/{2}.png", "site/P{1}/v1/{0}/{2}.png"],
+)
+def test_folders_of_targets_hold_masks_at_any_depth(
+    picture: Picture, tmp_path: Path, ellipse: Ellipse, images: str, masks: str, layout: str
+) -> None:
+    expected = {}
+    for patient in (1, 2):
+        for i in range(2):
+            frame = tmp_path / "data" / layout.format(images, patient, i)
+            mask = tmp_path / "data" / layout.format(masks, patient, i)
+            write_png(frame, picture(2 * patient + i))
+            write_png(mask, filled(ellipse))
+            expected[frame] = mask
+    found = read_source(tmp_path / "data")
+    assert {record.path: record.annotation for record in found.records} == expected
+    assert {record.subject for record in found.records} == {"P1", "P2"}
+
+
 @pytest.mark.parametrize(("images", "masks"), [("x", "y"), ("Input", "Target")])
 def test_masks_lie_in_the_folder_of_the_targets_where_each_has_its_frame(
     project: Project,
@@ -131,6 +163,105 @@ def test_masks_lie_in_the_folder_of_the_targets_where_each_has_its_frame(
     write_png(source / masks / "7.png", filled(ellipse))
     read = read_source(source)
     assert all(record.annotation is None for record in read.records)
+
+
+@pytest.mark.parametrize("other", ["a frame", "a frame's name", "no picture of it", "masks"])
+def test_a_folder_that_is_called_as_one_of_targets_may_hold_something_else(
+    picture: Picture, tmp_path: Path, ellipse: Ellipse, other: str
+) -> None:
+    source = tmp_path / "data"
+    for i in range(2):
+        write_png(source / "P1" / "input" / f"{i}.png", picture(i))
+        write_png(source / "P1" / "target" / f"{i}.png", filled(ellipse))
+    if other == "a frame":
+        write_png(source / "P1" / "target" / "0.png", picture(7))
+    elif other == "a frame's name":
+        (source / "P1" / "input").rename(source / "P1" / "Anna")
+    elif other == "no picture of it":
+        (source / "P1" / "input" / "1.png").unlink()
+    else:
+        write_png(source / "P1" / "masks" / "0.png", filled(ellipse))
+    found = read_source(source)
+    drawn = {record.annotation for record in found.records}
+    assert drawn == {None} | ({source / "P1" / "masks" / "0.png"} if other == "masks" else set())
+
+
+def test_the_target_of_each_patient_is_looked_for_beside_her_own_pictures(
+    project: Project, picture: Picture, tmp_path: Path, ellipse: Ellipse
+) -> None:
+    """The masks of P2 have the names of P1's pictures, and those of P3 are in no folder."""
+    source = tmp_path / "data"
+    for i in range(2):
+        write_png(source / "P1" / "input" / f"{i}.png", picture(i))
+        write_png(source / "P2" / "input" / f"{i + 5}.png", picture(i + 5))
+        write_png(source / "P2" / "target" / f"{i}.png", filled(ellipse))
+        write_png(source / "P3" / "input" / f"{i}.png", picture(i + 8))
+    (source / "P3" / "target").mkdir()
+    assert all(record.annotation is None for record in read_source(source).records)
+    report = import_named(project, source)
+    assert (report.frames, report.annotated) == (6, 0)
+    assert any("P2/target/0.png looks like an annotation" in said for said in report.problems)
+
+
+def test_masks_beside_two_folders_of_images_with_the_same_names_are_asked_about(
+    picture: Picture, tmp_path: Path, ellipse: Ellipse
+) -> None:
+    source = tmp_path / "data"
+    write_png(source / "P1" / "img" / "0.png", picture(1))
+    write_png(source / "P1" / "images" / "0.png", picture(2))
+    write_png(source / "P1" / "img" / "1.png", picture(3))
+    for i in range(2):
+        write_png(source / "P1" / "mask" / f"{i}.png", filled(ellipse))
+    records = {record.path.relative_to(source): record for record in read_source(source).records}
+    assert records.pop(Path("P1", "img", "1.png")).annotation is not None
+    for record in records.values():
+        (doubt,) = record.doubts
+        assert record.annotation is None and "could annotate each of" in doubt.message
+
+
+def test_targets_belong_to_the_folder_that_they_are_called_after(
+    picture: Picture, tmp_path: Path, ellipse: Ellipse
+) -> None:
+    source = tmp_path / "data"
+    for folder in (source, source / "P1"):
+        for number, name in enumerate(("x_train", "x_test", "img")):
+            write_png(folder / name / "0.png", picture(number + len(folder.parts)))
+        write_png(folder / "y_train" / "0.png", filled(ellipse))
+        found = read_source(folder)
+        drawn = {record.path.parent: record.annotation for record in found.records}
+        assert drawn.pop(folder / "x_train") == folder / "y_train" / "0.png"
+        assert set(drawn.values()) == {None}
+    nested = {record.path.parent: record.annotation for record in read_source(source).records}
+    assert nested[folder / "x_train"] == folder / "y_train" / "0.png"
+    assert nested[folder / "img"] is None and nested[folder / "x_test"] is None
+    write_png(source / "us" / "7.png", picture(7))
+    write_png(source / "scans" / "7.png", picture(8))
+    write_png(source / "target" / "7.png", filled(ellipse))
+    records = [r for r in read_source(source).records if r.path.name == "7.png"]
+    assert [(r.annotation, len(r.doubts)) for r in records] == [(None, 1), (None, 1)]
+
+
+def test_an_output_beside_a_target_is_not_used(
+    picture: Picture, tmp_path: Path, ellipse: Ellipse
+) -> None:
+    source = tmp_path / "data"
+    for folder in (source, source / "P1"):
+        write_png(folder / "input" / "0.png", picture(len(folder.parts)))
+        write_png(folder / "target" / "0.png", filled(ellipse))
+        write_png(folder / "output" / "0.png", filled(replace(ellipse, cx=ellipse.cx + 5)))
+        (record,) = (r for r in read_source(folder).records if r.path.parent.name == "input")
+        assert record.annotation == folder / "target" / "0.png" and record.annotation_doubt is None
+
+
+def test_an_output_may_be_that_of_a_model(
+    project: Project, picture: Picture, tmp_path: Path, ellipse: Ellipse
+) -> None:
+    write_png(tmp_path / "data" / "P1" / "input" / "0.png", picture(1))
+    write_png(tmp_path / "data" / "P1" / "output" / "0.png", filled(ellipse))
+    report = import_named(project, tmp_path / "data")
+    assert "the name says 'output'" in report.problems[0]
+    (annotation,) = project.annotations.by_frame().values()
+    assert annotation.state == "proposed"
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ from fetalstudio.formats.pictures.picture_files import SUFFIXES, orientation_in
 from fetalstudio.formats.reading.frame_records import FrameRecord, FrameSource
 from fetalstudio.formats.reading.outline_pictures import SAME_DICE, ShownEllipse
 from fetalstudio.formats.tables.frame_rows import some
-from fetalstudio.formats.tables.frame_tables import key_of
+from fetalstudio.formats.tables.names import key_of
 from fetalstudio.formats.writing.carries import Outline
 from fetalstudio.formats.writing.croissant import CROISSANT
 

@@ -29,7 +29,7 @@ from fetalstudio.formats.annotations.shapes import (
 from fetalstudio.formats.documents import parse_xml
 from fetalstudio.formats.files import read_bounded, write_bytes
 from fetalstudio.formats.pictures.picture_files import ANNOTATION_NOTE, write_png
-from fetalstudio.formats.tables.frame_tables import key_of
+from fetalstudio.formats.tables.names import key_of
 from fetalstudio.formats.writing.export_folders import PictureFolderWriter, Written
 
 _LISTS: dict[Part | None, str] = {

@@ -11,7 +11,8 @@ from fetalstudio.formats.folders.picture_records import cohort_of, records_of
 from fetalstudio.formats.pictures.picture_files import pictures_in, stem_of
 from fetalstudio.formats.privacy.subjects import subject_key
 from fetalstudio.formats.reading.frame_records import FrameSource
-from fetalstudio.formats.tables.frame_tables import NOT_USED, key_of
+from fetalstudio.formats.tables.frame_tables import NOT_USED
+from fetalstudio.formats.tables.names import key_of
 from fetalstudio.formats.tables.table_files import is_missing, read_table
 
 _SWEEPS = Path("images", "stacked_fetal_ultrasound")

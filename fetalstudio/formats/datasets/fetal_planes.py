@@ -13,7 +13,8 @@ from fetalstudio.formats.pictures.picture_files import pictures_in, stem_of
 from fetalstudio.formats.privacy.subjects import subject_key, subject_of
 from fetalstudio.formats.reading.frame_records import FrameRecord, FrameSource
 from fetalstudio.formats.tables.frame_rows import Row, some
-from fetalstudio.formats.tables.frame_tables import NOT_USED, key_of
+from fetalstudio.formats.tables.frame_tables import NOT_USED
+from fetalstudio.formats.tables.names import key_of
 from fetalstudio.formats.tables.table_files import TABLE_SUFFIXES, is_missing, read_table
 
 _FOLDER = "Images"

@@ -26,11 +26,11 @@ from fetalstudio.formats.tables.frame_tables import (
     HC18_TABLE,
     NOT_USED,
     joined,
-    key_of,
     read_frame_table,
     submitted,
     unmatched,
 )
+from fetalstudio.formats.tables.names import key_of
 from fetalstudio.formats.tables.table_files import write_table
 from fetalstudio.formats.writing.export_folders import (
     PROVENANCE,

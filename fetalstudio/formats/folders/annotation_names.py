@@ -14,14 +14,29 @@ from pathlib import Path
 
 from fetalstudio.formats.folders.annotation_words import MASK_WORDS, words_of
 from fetalstudio.formats.pictures.picture_files import is_picture, stem_of
-from fetalstudio.formats.tables.frame_tables import key_of
+from fetalstudio.formats.tables.names import key_of
 
 IMAGE_FOLDERS = frozenset(
     {"image", "images", "img", "imgs", "frames", "training_set", "test_set"}
     | {"bild", "bilder", "imagen", "imagenes", "im\u00e1genes", "imagem", "imagens", "immagini"}
     | {"imagestr", "imagests", "jpegimages", "image_png", "images_png", "image_mha", "images_mha"}
+    | {"input", "inputs"}
 )
 """Names (lower case) of folders that say nothing about what is in them."""
+INPUTS = frozenset(
+    {"source", "src", "data", "raw", "original", "originals", "orig"}
+    | {"us", "usg", "ultrasound", "ultrasounds", "bmode", "scan", "scans"}
+)
+"""What other folders of images are called (lower case), though patients, sites or countries may be
+called so, too."""
+TARGETS = {
+    "y": frozenset({"x"}),
+    **dict.fromkeys(
+        ("target", "targets", "output", "outputs", "ann", "anns"), INPUTS | IMAGE_FOLDERS
+    ),
+}
+"""What folders of annotations are called (lower case) that only a folder of images beside them
+shows to be such, by what that is called."""
 
 _SUFFIX = re.compile(rf"(.+)[-_ .](?:{MASK_WORDS})(?:[-_ .]?\d+)?", re.IGNORECASE | re.DOTALL)
 _PREFIX = re.compile(rf"(?:{MASK_WORDS})(?:[-_ .](.+)|(\d+))", re.IGNORECASE | re.DOTALL)

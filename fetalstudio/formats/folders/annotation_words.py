@@ -61,7 +61,7 @@ _UNSURE = frozenset(
     | {"inference", "generated", "wrong", "bad", "old", "bak", "backup", "draft", "unchecked"}
     | {"flipped", "flip", "hflip", "vflip", "mirrored", "rotated", "rot", "augmented", "aug"}
     | {"inverted", "inv", "resized", "cropped", "crop", "shifted", "eroded", "dilated"}
-    | {"weights", "distance"}
+    | {"weights", "distance", "output", "outputs"}
 )
 """What says of a folder of masks that they may not be what a person drew on these frames."""
 _USUAL = frozenset(
@@ -105,6 +105,11 @@ def no_head_in(text: str) -> str | None:
 def is_of_heads(name: str) -> bool:
     """Whether the name of a folder in one of masks says that it holds those of heads."""
     return not HEADS.isdisjoint(words_of(name)) and no_head_in(name) is None
+
+
+def may_be_a_models(folder: str) -> bool:
+    """Whether a folder of masks may be one of what a model made, or of drafts, by its name."""
+    return not _UNSURE.isdisjoint(words_of(folder))
 
 
 def unsure_word(annotation: Path, frame: Path) -> str | None:

@@ -13,17 +13,13 @@ used.
 from __future__ import annotations
 
 import contextlib
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from fetalstudio.core.errors import InputError
-from fetalstudio.formats.folders.annotation_names import (
-    IMAGE_FOLDERS,
-    is_mask_folder,
-    names_of,
-    shows_a_frame,
-)
+from fetalstudio.formats.folders.annotation_folders import AnnotationFolders, others_beside
+from fetalstudio.formats.folders.annotation_names import IMAGE_FOLDERS, names_of, shows_a_frame
 from fetalstudio.formats.folders.annotation_words import is_of_heads, no_head_in
 from fetalstudio.formats.folders.picture_records import (
     cohort_of,
@@ -37,11 +33,11 @@ from fetalstudio.formats.folders.picture_roles import (
     joined_annotations,
     no_head_doubt,
     orphans,
+    shared_annotations,
     shown_doubt,
     split,
 )
-from fetalstudio.formats.pictures.marked_regions import is_annotation
-from fetalstudio.formats.pictures.picture_files import pictures_in, read_image, stem_of
+from fetalstudio.formats.pictures.picture_files import pictures_in, stem_of
 from fetalstudio.formats.reading.doubts import Doubt
 from fetalstudio.formats.reading.frame_records import FrameSource
 from fetalstudio.formats.reading.repeated_pictures import named_after
@@ -49,14 +45,13 @@ from fetalstudio.formats.tables.frame_rows import Row, some
 from fetalstudio.formats.tables.frame_tables import (
     HC18_TABLE,
     joined,
-    key_of,
+    place_key,
     read_folder_tables,
     unmatched,
 )
+from fetalstudio.formats.tables.named_pictures import NamedPictures
+from fetalstudio.formats.tables.names import key_of
 from fetalstudio.formats.writing.pair_files import with_pairs
-
-_INPUT_AND_TARGET = (("x", "y"), ("input", "target"), ("inputs", "targets"))
-"""What the folders of a model's inputs and outputs are called."""
 
 
 def recognise(source: Path) -> bool:
@@ -72,28 +67,29 @@ def read(
     without: frozenset[str] = frozenset(),
 ) -> FrameSource:
     """Find the frames in a folder, and in folders ``deeper`` in it. No picture is decoded, but for
-    the first of a folder that is called ``y`` beside ``x`` or the like. Folders in it whose names
+    those by which :class:`AnnotationFolders` tells masks. Folders in it whose names
     are among ``without`` (lower case) are left out.
 
     Raises ``OSError`` where the folder itself cannot be listed.
     """
     inner, problems = _folders_in(source)
     inner = [p for p in inner if p.name.lower() not in without]
-    targets = _targets(inner)
-    of_masks = [p for p in inner if is_mask_folder(p) or p in targets]
+    folders = AnnotationFolders(source)
+    of_masks = [p for p in inner if folders.has(p)]
     of_others = {p: word for p in of_masks if (word := no_head_in(p.name))}
-    mask_folders = _with_folders_of_heads(p for p in of_masks if p not in of_others)
+    about_all = (p for p in of_masks if p not in of_others and not folders.is_target(p))
+    mask_folders = _with_folders_of_heads(about_all)
     problems += tuple(
         f"{path} seems to hold masks of something else than heads ({word}) and was not used. If "
         "they mark heads, call it masks."
-        for path, word in _others_beside(source).items()
+        for path, word in others_beside(source).items()
     )
-    beside = _with_folders_of_heads(mask_folders_beside(source))
+    beside = _with_folders_of_heads(folders.beside(source))
     drawn_on = [p for p in inner if shows_a_frame(p.name) and p not in of_masks]
     others = [p for p in inner if p not in of_masks and p not in drawn_on]
-    parts, unlisted = _divided(others)
+    parts, unlisted = _divided(others, folders)
     problems += unlisted
-    with_files = (p for p in deeper if not _in_mask_folder(p, source))
+    with_files = (p for p in deeper if not folders.has_around(p))
     image_folders = list(dict.fromkeys((source, *others, *parts, *with_files)))
     splits = {folder: split(pictures_in(folder)) for folder in image_folders}
     frames = [path for found in splits.values() for path in found.frames]
@@ -114,9 +110,9 @@ def read(
     files = {p for path in mask_folders if path not in of_masks for p in pictures_in(path)}
     for folder, found in splits.items():
         own = names_of(found.frames)
-        masks_of_part = _masks_of_part(folder)
+        masks_of_part = folders.of_part(folder)
         if found.frames:
-            masks_of_part += _own_masks(folder, source)
+            masks_of_part += folders.of_folder(folder)
         words = {path: _no_head_of(folder, path, source) for path in masks_of_part}
         of_others |= {path: word for path, word in words.items() if word}
         masks_of_part = _with_folders_of_heads(p for p, word in words.items() if not word)
@@ -128,6 +124,9 @@ def read(
         chosen, more = chosen_annotations(found.frames, drawn)
         annotated |= chosen
         doubts |= more
+    shared = shared_annotations(annotated)
+    doubts |= shared
+    annotated = {frame: path for frame, path in annotated.items() if frame not in shared}
     unsure |= orphans(names, inside)
     for folder in drawn_on:
         unsure |= {path: shown_doubt(path) for path in pictures_in(folder)}
@@ -165,36 +164,20 @@ def _folders_in(source: Path) -> tuple[list[Path], tuple[str, ...]]:
     return folders, problems
 
 
-def _divided(folders: Sequence[Path]) -> tuple[list[Path], tuple[str, ...]]:
+def _divided(
+    folders: Sequence[Path], drawn: AnnotationFolders
+) -> tuple[list[Path], tuple[str, ...]]:
     """The parts into which folders of images are divided as folders of annotations beside them are,
     and a message for each that cannot be listed."""
     parts: list[Path] = []
     problems: tuple[str, ...] = ()
     for folder in folders:
-        if mask_folders_beside(folder):
+        if drawn.beside(folder):
             inner, unlisted = _folders_in(folder)
-            if any(_masks_of_part(part) for part in inner):
-                parts += (p for p in inner if not _in_mask_folder(p, folder))
+            if any(drawn.of_part(part) for part in inner):
+                parts += (p for p in inner if not drawn.has_around(p))
                 problems += unlisted
     return parts, problems
-
-
-def _masks_of_part(folder: Path) -> list[Path]:
-    """The folders of annotations of ``images/train``: ``masks/train``."""
-    inside = (above / folder.name for above in mask_folders_beside(folder.parent))
-    return [path for path in inside if path.is_dir()]
-
-
-def _own_masks(folder: Path, source: Path) -> list[Path]:
-    """The folders of annotations that are about the frames of one folder in the source: those in
-    it, and those beside it where they are not about the frames of all folders."""
-    inside = () if folder == source else sorted(folder.iterdir())
-    beside = [] if source in (folder, folder.parent) else sorted(folder.parent.iterdir())
-    if folder.name.lower() not in IMAGE_FOLDERS:
-        others = (p for p in beside if p.is_dir() and p != folder and not is_mask_folder(p))
-        if any(map(pictures_in, others)):
-            beside = []  # they may be about the frames of another folder
-    return [*filter(is_mask_folder, inside), *filter(is_mask_folder, beside)]
 
 
 def _no_head_of(folder: Path, masks: Path, source: Path) -> str | None:
@@ -202,29 +185,6 @@ def _no_head_of(folder: Path, masks: Path, source: Path) -> str | None:
     name of their folder, or of one in the source that the frames lie in."""
     above = (p for p in folder.parents if p.is_relative_to(source) and p != source)
     return next(filter(None, (no_head_in(path.name) for path in (folder, *above, masks))), None)
-
-
-def _targets(folders: Sequence[Path]) -> list[Path]:
-    """Those of the folders that hold a mask for some of another's pictures and are called as the
-    outputs of a model are beside its inputs: ``y`` beside ``x``. The first picture decides whether
-    they are masks: patients may be called so, too."""
-    named = {path.name.lower(): path for path in folders}
-    found = []
-    for source, target in _INPUT_AND_TARGET:
-        if source in named and target in named:
-            frames = {key_of(stem_of(path)) for path in pictures_in(named[source])}
-            pictures = pictures_in(named[target])
-            masks = {key_of(stem_of(path)) for path in pictures}
-            if masks and masks <= frames and _is_mask(pictures[0]):
-                found.append(named[target])
-    return found
-
-
-def _is_mask(path: Path) -> bool:
-    try:
-        return is_annotation(read_image(path))
-    except (InputError, OSError):
-        return False  # it is named where it is read as a frame
 
 
 def _with_folders_of_heads(mask_folders: Iterable[Path]) -> list[Path]:
@@ -243,67 +203,55 @@ def _tables(
     """What the tables say, by folder, and notes.
 
     A table beside frames is about these alone, any other about all. But of a name that several
-    folders have, a table above them cannot say which frame is meant.
+    folders have, a table above them cannot say which frame is meant, unless it says the folder.
     """
     rows: dict[Path, dict[str, Row]] = {}
     notes: tuple[str, ...] = ()
     common: dict[str, Row] = {}
-    inhabited = {path.parent for path in frames}
+    inhabited: dict[Path, list[Path]] = defaultdict(list)
+    for path in frames:
+        inhabited[path.parent].append(path)
     for folder in folders:
-        own, more = read_folder_tables(folder, HC18_TABLE)
         alone = folder in inhabited and folder != source
-        about = [path for path in frames if path.parent == folder] if alone else frames
+        about = inhabited[folder] if alone else frames
+        pictures = NamedPictures(about, None if folder == source else folder)
+        own, more = read_folder_tables(folder, HC18_TABLE, pictures)
         notes += more + unmatched(folder, own, about)
         if alone:
-            rows[folder] = own
+            rows[folder] = _by_names(own, about)
         else:
             common |= own
     repeated = repeated_names(frames)
-    unclear = sorted(name for name in common if stem_of(Path(name)) in repeated)
+    places = {place_key(path) for path in frames}
+    unclear = sorted(n for n in common.keys() - places if stem_of(Path(n)) in repeated)
     if unclear:
+        which = "it" if len(unclear) == 1 else "them"
         notes += (
-            f"Several folders have {some(unclear)}, so what the table in {source} says of "
-            f"{'it' if len(unclear) == 1 else 'them'} was not used. Put a table into each folder.",
+            f"Several folders have {some(unclear)}, so what the table in {source} says of {which} "
+            "was not used. Write the path of each picture from that folder on, such as "
+            "P1/images/NAME.png, or put a table into each folder.",
         )
     shared = {name: row for name, row in common.items() if name not in unclear}
-    return {folder: _completed(rows.get(folder, {}), shared) for folder in inhabited}, notes
+    return {
+        folder: _completed(rows.get(folder, {}), _by_names(shared, paths))
+        for folder, paths in inhabited.items()
+    }, notes
+
+
+def _by_names(rows: Mapping[str, Row], frames: Sequence[Path]) -> dict[str, Row]:
+    """The rows of some frames of one folder, where possible by the whole name of the file rather
+    than by its path or without its ending: so those of two tables meet."""
+    found = dict(rows)
+    alike = Counter(key_of(stem_of(path)) for path in frames)
+    for path in frames:
+        stem, name = key_of(stem_of(path)), key_of(path.name)
+        written = [key for key in (place_key(path), stem) if key in found]
+        if alike[stem] == 1 and len(written) == 1 and name not in found:
+            found[name] = found.pop(written[0])
+    return found
 
 
 def _completed(own: Mapping[str, Row], shared: Mapping[str, Row]) -> dict[str, Row]:
     """The rows of a folder's own table, with what only a table above it says."""
     both = {name: joined(shared[name], row) for name, row in own.items() if name in shared}
     return {**shared, **own, **both}
-
-
-def _neighbours(source: Path) -> list[Path]:
-    """What lies beside the source; nothing where that cannot be listed."""
-    try:
-        return sorted(p for p in source.parent.iterdir() if p != source)
-    except OSError:
-        return []
-
-
-def _in_mask_folder(path: Path, source: Path) -> bool:
-    """Whether a folder in the source is one of annotations, or lies in one."""
-    above = [p for p in (path, *path.parents) if p.is_relative_to(source) and p != source]
-    return any(is_mask_folder(p) or shows_a_frame(p.name) for p in above)
-
-
-def mask_folders_beside(source: Path) -> list[Path]:
-    """Folders of annotations of heads beside the source, where its name says that it holds images
-    alone."""
-    return [path for path in _annotations_beside(source) if no_head_in(path.name) is None]
-
-
-def _others_beside(source: Path) -> dict[Path, str]:
-    """Such folders of annotations of something else, each with the word that says so, beside the
-    source and beside the folder that it is a part of."""
-    above = (p for p in _annotations_beside(source.parent) if (p / source.name).is_dir())
-    beside = (*_annotations_beside(source), *above)
-    return {path: word for path in beside if (word := no_head_in(path.name))}
-
-
-def _annotations_beside(source: Path) -> list[Path]:
-    if source.name.lower() not in IMAGE_FOLDERS:
-        return []
-    return [path for path in _neighbours(source) if is_mask_folder(path)]

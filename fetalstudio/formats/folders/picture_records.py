@@ -22,7 +22,8 @@ from fetalstudio.formats.privacy.subjects import (
 from fetalstudio.formats.reading.doubts import Doubt, Question
 from fetalstudio.formats.reading.frame_records import JNU_IFM, PSFHS, Coding, FrameRecord
 from fetalstudio.formats.tables.frame_rows import Row, some
-from fetalstudio.formats.tables.frame_tables import agreed, key_of
+from fetalstudio.formats.tables.frame_tables import agreed, place_key
+from fetalstudio.formats.tables.names import key_of
 
 _JNU_IFM = re.compile(r"\d{8}T\d{6}_\d+")
 _PARTS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
@@ -67,13 +68,20 @@ def records_of(
                 f"{path}: the table names {stem_of(path)}, and several frames are called so. "
                 "It was not used for them. Write the names with their endings.",
             )
+        row, unclear = agreed(row, named.get(place_key(path), _NO_ROW))
+        if unclear:
+            problems += (
+                f"{path}: tables give two values of its {unclear}, by its path and by its name. "
+                "None was used. Remove the wrong line.",
+            )
         if row.ellipse_mm is not None and row.in_px() is None:
             problems += (
                 f"{path}: a table gives its ellipse in mm, but no table its pixel size, so the "
                 "ellipse was not used. Add a table with the pixel size.",
             )
         if row.subject is None:
-            listed = not named.keys().isdisjoint({key_of(path.name), key_of(stem_of(path))})
+            keys = {key_of(path.name), key_of(stem_of(path)), place_key(path)}
+            listed = not named.keys().isdisjoint(keys)
             if not listed and subject == name and any(r.subject for r in named.values()):
                 untold.append(str(path))
         elif subject != name:

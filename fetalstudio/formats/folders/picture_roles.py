@@ -28,7 +28,7 @@ from fetalstudio.formats.folders.annotation_words import no_head_in
 from fetalstudio.formats.pictures.picture_files import MAX_BYTES, pictures_in, stem_of
 from fetalstudio.formats.reading.doubts import Doubt, annotation_doubt, role_doubt
 from fetalstudio.formats.tables.frame_rows import some
-from fetalstudio.formats.tables.frame_tables import key_of
+from fetalstudio.formats.tables.names import key_of
 
 Annotations = dict[str, list[Path]]
 """Annotation pictures by the key of the frame that they say they annotate."""
@@ -160,12 +160,7 @@ def chosen_annotations(
     for key, found in by_key.items():
         drawn = annotations[key]
         if len(found) > 1:
-            message = (
-                f"{some([str(p) for p in drawn])} could annotate each of "
-                f"{some([str(p) for p in found])}."
-            )
-            cure = "Give each frame a name of its own, and its mask the same one."
-            doubts |= {f: annotation_doubt(message, cure, f, tuple(drawn)) for f in found}
+            doubts |= _of_several(drawn, found)
         elif len(drawn) > 1 and not _same(drawn):
             message = f"{found[0]} has several annotations: {some([str(p) for p in drawn])}."
             cure = "Keep the right one and import again."
@@ -173,6 +168,27 @@ def chosen_annotations(
         else:
             chosen[found[0]] = drawn[0]
     return chosen, doubts
+
+
+def shared_annotations(annotated: Mapping[Path, Path]) -> dict[Path, Doubt]:
+    """The doubt about each frame that has the same annotation as one of another folder."""
+    frames_of: dict[Path, list[Path]] = defaultdict(list)
+    for frame, annotation in annotated.items():
+        frames_of[annotation].append(frame)
+    doubts: dict[Path, Doubt] = {}
+    for annotation, frames in frames_of.items():
+        if len(frames) > 1:
+            doubts |= _of_several([annotation], frames)
+    return doubts
+
+
+def _of_several(drawn: Sequence[Path], frames: Sequence[Path]) -> dict[Path, Doubt]:
+    """The doubt about each of these frames, which of them the annotations belong to."""
+    message = (
+        f"{some([str(p) for p in drawn])} could annotate each of {some([str(p) for p in frames])}."
+    )
+    cure = "Give each frame a name of its own, and its mask the same one."
+    return {frame: annotation_doubt(message, cure, frame, tuple(drawn)) for frame in frames}
 
 
 def orphans(names: Iterable[str], annotations: Mapping[str, Sequence[Path]]) -> dict[Path, Doubt]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.errors import InputError
 from fetalstudio.formats.pictures.metaimage import META_SUFFIXES
+from fetalstudio.formats.pictures.nrrd import NRRD_SUFFIXES
 from fetalstudio.formats.pictures.picture_files import Samples, frames_in, read_image, read_samples
 from fetalstudio.formats.pictures.volumes import (
     Turn,
@@ -113,8 +114,12 @@ def _alike(table: Calibration, file: Calibration) -> bool:
 
 def _texts_of(sizes: Sequence[Calibration], path: Path) -> list[str]:
     """What a person reads of the two pixel sizes that a header states."""
-    meta = volume_suffix(path.name) in META_SUFFIXES
-    places = ("ElementSpacing", "ElementSize") if meta else ("pixdim", "the affine (sform)")
+    suffix = volume_suffix(path.name)
+    places = ("pixdim", "the affine (sform)")
+    if suffix in META_SUFFIXES:
+        places = ("ElementSpacing", "ElementSize")
+    elif suffix in NRRD_SUFFIXES:
+        places = ("space directions", "spacings")
     return [
         f"{size.mm_per_px_x:.4g} x {size.mm_per_px_y:.4g} mm by {place}"
         for size, place in zip(sizes, places, strict=True)

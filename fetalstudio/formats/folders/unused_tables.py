@@ -13,7 +13,8 @@ from fetalstudio.formats.folders.annotation_names import is_mask_folder
 from fetalstudio.formats.pictures.picture_files import stem_of
 from fetalstudio.formats.reading.frame_records import FrameRecord
 from fetalstudio.formats.tables.frame_columns import FILENAME, columns_of, known_columns
-from fetalstudio.formats.tables.frame_tables import is_frame_table, key_of, last_part
+from fetalstudio.formats.tables.frame_tables import is_frame_table
+from fetalstudio.formats.tables.names import key_of, last_part
 from fetalstudio.formats.tables.table_files import read_header, read_table
 
 _MOST_TABLES, _MOST_BYTES = 20, 8 * 2**20

@@ -31,9 +31,15 @@ from fetalstudio.formats.files import check_regular, write_bytes
 from fetalstudio.formats.pictures.metaimage import (
     META_SUFFIXES,
     damaged,
-    named_file,
     read_meta_header,
     read_meta_pixels,
+)
+from fetalstudio.formats.pictures.nrrd import (
+    NRRD_SUFFIXES,
+    as_itk_reads,
+    mm_in,
+    nrrd_lines,
+    other_spacing,
 )
 from fetalstudio.formats.pictures.recent_files import RECENT
 
@@ -43,13 +49,9 @@ if TYPE_CHECKING:
 VOLUME_SUFFIXES = frozenset({".mha", ".mhd", ".nrrd", ".nhdr", ".nii", ".nii.gz"})
 """File name endings (lower case) of these formats."""
 
-_NRRD = frozenset({".nrrd", ".nhdr"})
-_MAX_TEXT = 1 << 16
-"""Bytes of a header in text that are looked at."""
 _NO_DIRECTIONS = re.compile("orthonormal|number of domain axes")
 """What ITK says of directions that it does not read."""
 _MAX_PAGES = 20_000
-_MM = {"um": 1e-3, "µm": 1e-3, "micron": 1e-3, "mm": 1.0, "cm": 10.0, "m": 1e3}
 _NIFTI_TEXT = slice(148, 228)
 """Where NIfTI has a description, in bytes."""
 _NOTE, _NIFTI_NOTE = "fetalstudio", "fetalstudio: "
@@ -61,7 +63,7 @@ _FED = 1 << 20
 _MOST_MORE = 16 << 20
 """Bytes behind the picture that are unpacked to reach the checksum."""
 _KEYS = (
-    *(_NOTE, "descrip", "NRRD_units[0]", "bitpix", "datatype", "vox_offset", "sform_code"),
+    *(_NOTE, "descrip", "bitpix", "datatype", "vox_offset", "sform_code"),
     *("srow_x", "srow_y", "srow_z", "pixdim[1]", "pixdim[2]", "pixdim[3]"),
 )
 _UNKNOWN = (1.0, 1.0)
@@ -98,8 +100,9 @@ class VolumeHeader:
     spacing: tuple[float, float] | None
     """Width and height of a pixel in mm, as shown; None where the file does not state them."""
     other_spacing: tuple[float, float] | None
-    """What another place of the header states instead: the affine of NIfTI, or ``ElementSize`` of
-    MetaImage. None where that says the same, or nothing."""
+    """What another place of the header states instead: the affine of NIfTI, ``ElementSize`` of
+    MetaImage, or ``spacings`` beside NRRD's directions. None where that says the same, or
+    nothing."""
     turn: Turn
     note: str | None
     """What a file of ours says that it is."""
@@ -263,18 +266,20 @@ def _meta(path: Path) -> _Said:
 def _itk(path: Path) -> _Said:
     import SimpleITK
 
-    lines = _nrrd_lines(path) if volume_suffix(path.name) in _NRRD else {}
-    reader = _reader(path)
+    lines = nrrd_lines(path) if _is_nrrd(path) else None
     try:
-        reader.ReadImageInformation()
+        with as_itk_reads(path, lines or {}, pixels=False) as place:
+            reader = _reader(place)
+            reader.ReadImageInformation()
         size, channels = reader.GetSize(), reader.GetNumberOfComponents()
         known = set(reader.GetMetaDataKeys())
         texts = {key: reader.GetMetaData(key) for key in _KEYS if key in known}
         directions = np.array(reader.GetDirection()).reshape(len(size), len(size))
         sample_bytes = _bytes_a_sample(SimpleITK.GetPixelIDValueAsString(reader.GetPixelID()))
-        mm = _unit(path, texts, lines)
+        # SimpleITK gives mm for NIfTI's units; without one, everyone means mm.
+        mm = 1.0 if lines is None else mm_in(lines)
         spacing = None if mm is None else tuple(step * mm for step in reader.GetSpacing())
-        of_affine = None if spacing is None else _of_affine(spacing, texts)
+        other = _of_affine(spacing, texts) if lines is None else other_spacing(lines, len(size))
         stored_bytes = _stored_bytes(texts, math.prod(size), channels)
     except Exception as error:  # SimpleITK raises RuntimeError; odd bytes in a text, others
         raise _failed(path, error) from error
@@ -283,11 +288,15 @@ def _itk(path: Path) -> _Said:
         channels,
         sample_bytes,
         spacing,
-        of_affine,
+        other,
         directions,
         _note_of(texts),
         stored_bytes,
     )
+
+
+def _is_nrrd(path: Path) -> bool:
+    return volume_suffix(path.name) in NRRD_SUFFIXES
 
 
 def _reader(path: Path) -> SimpleITK.ImageFileReader:
@@ -295,23 +304,9 @@ def _reader(path: Path) -> SimpleITK.ImageFileReader:
 
     SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
     reader = SimpleITK.ImageFileReader()
-    reader.SetImageIO("NrrdImageIO" if volume_suffix(path.name) in _NRRD else "NiftiImageIO")
+    reader.SetImageIO("NrrdImageIO" if _is_nrrd(path) else "NiftiImageIO")
     reader.SetFileName(str(path))
     return reader
-
-
-def _nrrd_lines(path: Path) -> Mapping[str, str]:
-    """The lines of NRRD's header by their key, after a check of the file that has the pixels."""
-    with path.open("rb") as stream:
-        head = re.split(rb"\r?\n\r?\n", stream.read(_MAX_TEXT), maxsplit=1)[0]
-    lines: dict[str, str] = {}
-    for line in head.decode("latin-1").splitlines():
-        name, _, value = line.partition(":")
-        key = "".join(name.split()).lower()
-        if key == "datafile":
-            named_file(path, value.strip(), own=":")
-        lines.setdefault(key, value.strip())
-    return lines
 
 
 def _bytes_a_sample(kind: str) -> int:
@@ -336,21 +331,12 @@ def _turn_of(axes: NDArray[np.float64]) -> Turn:
     return Turn(x > y, *flips)
 
 
-def _unit(path: Path, texts: Mapping[str, str], lines: Mapping[str, str]) -> float | None:
-    """Mm in a unit of the spacing; None where the spacing is none of a pixel."""
-    if volume_suffix(path.name) not in _NRRD:
-        return 1.0  # SimpleITK gives mm for NIfTI's units; without one, everyone means mm
-    if not {"spacings", "spacedirections"} & lines.keys():
-        return None
-    units = [texts.get("NRRD_units[0]", ""), *re.findall(r'"([^"]*)"', lines.get("spaceunits", ""))]
-    unit = next((unit.strip().lower() for unit in units if unit.strip()), "mm")
-    return _MM.get(unit)
-
-
-def _of_affine(spacing: Sequence[float], texts: Mapping[str, str]) -> tuple[float, ...] | None:
+def _of_affine(
+    spacing: Sequence[float] | None, texts: Mapping[str, str]
+) -> tuple[float, ...] | None:
     """The spacing that NIfTI's affine (``sform``) states, in mm; None where it has none. It has the
     unit of the ``pixdim`` from which the ``spacing`` is."""
-    if int(texts.get("sform_code", "0")) <= 0:
+    if spacing is None or int(texts.get("sform_code", "0")) <= 0:
         return None
     affine = np.array([texts[f"srow_{axis}"].split()[:3] for axis in "xyz"], dtype=np.float64)
     stated = np.array([float(texts[f"pixdim[{k}]"]) for k in range(1, 4)])
@@ -381,7 +367,8 @@ def _failed(path: Path, error: Exception) -> Exception:
             f"{path} states directions of its axes that are not at right angles, or of another "
             "number of axes. Export it without directions, as PNG."
         )
-    return error if is_out_of_memory(error) else damaged(path)
+    known = isinstance(error, InputError) or is_out_of_memory(error)
+    return error if known else damaged(path)
 
 
 # -- pixels ----------------------------------------------------------------------------------
@@ -407,7 +394,9 @@ def _decoded_by_itk(header: VolumeHeader) -> tuple[NDArray[Any], object]:
 
     _check_whole(header)
     try:
-        image = _reader(header.path).Execute()
+        lines = nrrd_lines(header.path) if _is_nrrd(header.path) else {}
+        with as_itk_reads(header.path, lines, pixels=True) as place:
+            image = _reader(place).Execute()
         stored: NDArray[Any] = SimpleITK.GetArrayViewFromImage(image)
     except Exception as error:
         raise _failed(header.path, error) from error

@@ -63,7 +63,7 @@ _LEAST_HC, _MOST_HC = 20, 500
 """mm around a head, from its first weeks to one that is far too large."""
 _LEAST_SIDE, _WHOLE_SIDE, _MOST_SIDE = 15, 60, 750
 """mm of a frame's longer side: of none, of one that shows a whole field, and of a large screen."""
-_STATED_BY: Mapping[Source, str] = {"table": "table", "dicom": "file", "header": "file"}
+STATED_BY: Mapping[Source, str] = {"table": "table", "dicom": "file", "header": "file"}
 """What states the pixel sizes that may be in another unit than it says."""
 _FINE = 0.045
 """mm: scanners for fetal heads have no finer pixels; the finest of HC18 are 0.052 mm."""
@@ -305,7 +305,7 @@ def _with_usual_size(
     size: it may be in another unit. An ellipse of a table may be what is wrong; it becomes a
     proposal."""
     calibration = found.calibration
-    whose = None if calibration is None else _STATED_BY.get(calibration.source)
+    whose = None if calibration is None else STATED_BY.get(calibration.source)
     if calibration is None or whose is None:
         return found
     unusual = _unusual(calibration, size, found.ellipse)

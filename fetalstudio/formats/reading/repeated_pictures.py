@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fetalstudio.formats.pictures.picture_files import stem_of
-from fetalstudio.formats.tables.frame_tables import key_of
+from fetalstudio.formats.tables.names import key_of
 
 _SEPARATORS = "-_ .("
 _BLOCK = 16

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -33,6 +31,8 @@ from fetalstudio.formats.tables.frame_rows import (
     read_rows,
     some,
 )
+from fetalstudio.formats.tables.named_pictures import NamedPictures, Unclear
+from fetalstudio.formats.tables.names import key_of, last_part
 from fetalstudio.formats.tables.table_files import (
     TABLE_SUFFIXES,
     TEXT_SUFFIXES,
@@ -58,46 +58,65 @@ _SNIFFED_BYTES = 1 << 12
 """Of a text file that may be a table."""
 
 
-def key_of(name: str) -> str:
-    """What two spellings of a file's name share: neither case nor normal form counts, nor do spaces
-    at its ends or invisible characters."""
-    plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
-    seen = "".join(c for c in plain if unicodedata.category(c) != "Cf")
-    return re.sub(r"\s+", " ", re.sub(r"\s+(?=\.[^.\s]*$)", "", seen)).strip()
-
-
 def read_frame_table(
-    path: Path, required: Sequence[str] = (FILENAME, PIXEL_SIZE)
+    path: Path,
+    required: Sequence[str] = (FILENAME, PIXEL_SIZE),
+    pictures: NamedPictures | None = None,
 ) -> tuple[dict[str, Row], tuple[str, ...]]:
     """Read the rows by the key of the file's name, and a message for each that was left out.
 
-    A name that is there twice with different values is left out. Raises :class:`InputError` as
-    :func:`read_rows`.
+    A name that is there twice with different values is left out. Of the ``pictures``, where these
+    are given, a path in the table may mean one; its row is there by :func:`place_key`. Raises
+    :class:`InputError` as :func:`read_rows`.
     """
     found = read_rows(path, required)
     rows: dict[str, Row] = {}
     twice: set[str] = set()
+    unclear: dict[Unclear, list[str]] = defaultdict(list)
     faults = list(found.faults)
-    for item in found.rows:
+    names = [item.name for item in found.rows]
+    meant = [None] * len(names) if pictures is None else pictures.meant(names)
+    for item, picture in zip(found.rows, meant, strict=True):
+        if isinstance(picture, Unclear):
+            unclear[picture].append(item.name)
+            continue
         written = last_part(item.name)
         name, row = key_of(written), replace(item.row, name=written)
+        if picture is not None:
+            name, row = place_key(picture), replace(item.row, name=item.name)
+        elif pictures is not None and pictures.recurs(name):
+            rows.setdefault(name, row)  # what it says will not be used
+            continue
         if rows.setdefault(name, row) != row:
             twice.add(name)
             faults.append(
                 InputError(
-                    f"{path}, line {item.line}: {written} is there twice. Remove the wrong line."
+                    f"{path}, line {item.line}: {row.name} is there twice. Remove the wrong line."
                 )
             )
     notes = tuple(f"{fault} The line was not used." for fault in faults[:_MOST_FAULTS])
     if len(faults) > _MOST_FAULTS:
         notes += (f"{path}: {len(faults) - _MOST_FAULTS} more lines were not used.",)
+    notes += tuple(
+        f"{path} names {some(named)}: {why.value}. What it says of "
+        f"{'it' if len(named) == 1 else 'them'} was not used. Write the path of each picture from "
+        "the folder on that is imported, such as P1/images/NAME.png."
+        for why, named in unclear.items()
+    )
     notes += found.notes
     return {name: row for name, row in rows.items() if name not in twice}, notes
 
 
-def read_folder_tables(folder: Path, named: str) -> tuple[dict[str, Row], tuple[str, ...]]:
+def place_key(picture: Path) -> str:
+    """The key of a row about this picture alone, which no file's name has."""
+    return f"{picture.parent}/{picture.name}"
+
+
+def read_folder_tables(
+    folder: Path, named: str, pictures: NamedPictures | None = None
+) -> tuple[dict[str, Row], tuple[str, ...]]:
     """What the tables of a folder say by the key of the file's name, and a note for each table or
-    line that was not used.
+    line that was not used. The ``pictures`` are as for :func:`read_frame_table`.
 
     One called ``named`` must have pixel sizes. Where several tables give the ellipses and none is
     called :data:`ELLIPSES_TABLE`, none of these is used.
@@ -129,7 +148,7 @@ def read_folder_tables(folder: Path, named: str) -> tuple[dict[str, Row], tuple[
         elif path in chosen or _describes_frames(has) or path.name == named:
             required = (FILENAME, PIXEL_SIZE) if path.name == named else (FILENAME,)
             try:
-                found, faults = read_frame_table(path, required)
+                found, faults = read_frame_table(path, required, pictures)
             except InputError as error:
                 notes += (f"{error}{NOT_USED}",)
                 continue
@@ -170,7 +189,7 @@ def _unknown(path: Path, has: frozenset[str], header: Sequence[str]) -> str:
 
 def unmatched(folder: Path, rows: Mapping[str, Row], frames: Iterable[Path]) -> tuple[str, ...]:
     """A note on the names in the tables of ``folder`` that none of the frames has."""
-    names = {key_of(name) for path in frames for name in (path.name, stem_of(path))}
+    names = {key for p in frames for key in (key_of(p.name), key_of(stem_of(p)), place_key(p))}
     absent = sorted(rows[name].name or name for name in rows.keys() - names - {""})
     if not absent:
         return ()
@@ -249,8 +268,3 @@ def joined(row: Row, more: Row) -> Row:
         axes=ellipse_of.axes,
         name=row.name or more.name,
     )
-
-
-def last_part(name: str) -> str:
-    """The file's name in a path of any system."""
-    return re.split(r"[/\\]", name)[-1]

@@ -18,7 +18,8 @@ from fetalstudio.formats.pictures.synthetic_notes import SyntheticNote, read_rec
 from fetalstudio.formats.reading.frame_records import FrameRecord
 from fetalstudio.formats.tables import ellipse_table
 from fetalstudio.formats.tables.frame_columns import ELLIPSE
-from fetalstudio.formats.tables.frame_tables import NOT_USED, key_of
+from fetalstudio.formats.tables.frame_tables import NOT_USED
+from fetalstudio.formats.tables.names import key_of
 from fetalstudio.formats.tables.table_files import is_missing, read_table, table_text, write_table
 
 TABLE = "pairs.csv"

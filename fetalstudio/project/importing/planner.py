@@ -23,6 +23,7 @@ from fetalstudio.formats.sources import read_source
 from fetalstudio.project.importing.choices import NO_CHOICES, Choices, check_named
 from fetalstudio.project.importing.comparisons import compared, with_single_structures
 from fetalstudio.project.importing.deidentifying import doubtful_labels, stored_cohort
+from fetalstudio.project.importing.odd_pixel_sizes import with_odd_sizes
 from fetalstudio.project.importing.options import USUAL, ImportOptions
 from fetalstudio.project.importing.placements import (
     EllipsePlacements,
@@ -181,6 +182,7 @@ class Planner:
                 planned = compared(planned, held, first_one, key_of)
             frames.append(planned)
         frames = self._placed(with_single_structures(frames, choices), choices, progress)
+        frames = with_odd_sizes(frames, choices)
         progress.check()  # for the last time: what follows is short
         files = [file for file in self._files if file.path not in drawn]
         files += [PlannedFile(path, Role.ANNOTATION) for path in drawn]
