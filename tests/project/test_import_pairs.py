@@ -88,11 +88,18 @@ def only(project: Project) -> Pair:
     return pair
 
 
-def files_of(folder: Path, pixels: Any, *, note: str | None = None, copy: bool = False) -> None:
+def files_of(
+    folder: Path,
+    pixels: Any,
+    *,
+    note: str | None = None,
+    copy: bool = False,
+    real_pixels: bool | None = None,
+) -> None:
     """What ``synthesize --out`` writes."""
     files = PairFiles(folder)
     figures = {"dice": 0.97, "edge": 0.8, "similarity": 0.9}
-    record = PairRecord("p", HEAD, SIZE, 7, "any", figures, "0123456789abcdef", copy, None)
+    record = PairRecord("p", HEAD, SIZE, 7, "any", figures, "0123456789abcdef", copy, real_pixels)
     files.write(
         record, pixels, note or SyntheticNote(HEAD, HEAD, False, None, FIGURES, MADE).text()
     )
@@ -184,6 +191,17 @@ def test_the_table_of_pairs_tells_them_where_the_notes_are_gone(
     assert pair.quality == FIGURES
     note_now = note_in(project.frames.path(pair.frame.id))
     assert note_now is not None and '"synthetic": true' in note_now
+
+
+def test_what_the_table_marks_is_marked_where_the_note_is_silent(
+    project: Project, picture: Picture, source: Path
+) -> None:
+    note = SyntheticNote(HEAD, HEAD, False, None, {}, {**MADE, "background": "made"})
+    files_of(source, picture(1), note=note.text(), copy=True, real_pixels=True)
+    assert not (note.copy or note.contains_real_pixels)
+    import_frames(project, source)
+    pair = only(project)
+    assert pair.copy and pair.contains_real_pixels
 
 
 def test_the_provenance_of_an_export_tells_them_too(

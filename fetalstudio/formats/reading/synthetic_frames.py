@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -75,9 +76,14 @@ def _stated(record: FrameRecord, said: str | None) -> SyntheticNote | None:
             "was left out. Export it again from the project that it came from."
         ) from error
     beside = record.synthetic
-    if own is None or beside is None or own.copy or not beside.copy:
+    if own is None or beside is None:
         return own or beside
-    return replace(own, provenance={**own.provenance, "copy": True})
+    marks: dict[str, Any] = {}  # a mark in either of them counts
+    if beside.copy and not own.copy:
+        marks["copy"] = True
+    if beside.contains_real_pixels and not own.contains_real_pixels:
+        marks["background"] = "frame"
+    return replace(own, provenance={**own.provenance, **marks}) if marks else own
 
 
 def _same_outline(one: Ellipse, other: Ellipse) -> bool:
