@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ def _metrics(model: str) -> Any:
     return json.loads((MODELS / model / "model.json").read_text())["metrics"]
 
 
-def _interval(low: float, high: float, digits: int) -> str:
+def _interval(limits: Sequence[float], digits: int) -> str:
+    low, high = limits
     return f"{low:.{digits}f} to {high:.{digits}f}"
 
 
@@ -46,7 +48,7 @@ def test_a_segmenters_readme_has_the_figures_of_its_card(model: str) -> None:
     text, auto = _text(MODELS / model / "README.md"), _metrics(model)["auto"]
     dice = auto["dice"]
     assert (
-        f"Dice {dice['mean']:.4f} ({_interval(*dice['ci95'], 4)}), median {dice['median']:.4f}, "
+        f"Dice {dice['mean']:.4f} ({_interval(dice['ci95'], 4)}), median {dice['median']:.4f}, "
         f"worst {dice['min']:.3f}"
     ) in text
     assert f"{auto['hc_mae_mm']:.2f} mm" in text
@@ -58,14 +60,14 @@ def test_the_synthesizers_readme_has_the_figures_of_its_card() -> None:
     by = card["dice_by_trimester"]
     assert (
         f"is {card['dice_mean']:.4f} (95 % interval over examinations "
-        f"{_interval(*card['dice_ci95'], 4)}), the 5th percentile "
+        f"{_interval(card['dice_ci95'], 4)}), the 5th percentile "
         f"{card['dice_5th_percentile']:.3f}, the lowest {card['dice_min']:.3f}; first trimester "
         f"{by['first']:.3f}, second {by['second']:.3f}, third {by['third']:.3f}."
     ) in text
     for test, part in (("told_apart_patch", "patch"), ("told_apart_head", "head")):
         apart = card["realism"][test][part]
         groups = " / ".join(f"{apart['by_group'][g]['mean']:.2f}" for g in by)
-        assert f"| {apart['mean']:.3f} ({_interval(*apart['ci95'], 3)}) | {groups} |" in text
+        assert f"| {apart['mean']:.3f} ({_interval(apart['ci95'], 3)}) | {groups} |" in text
     # That the long axis is longer and the short one shorter is part of the sentence.
     offset = card["convention"]
     assert (
