@@ -2,22 +2,27 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.labelled import LabelledFrame
+from fetalstudio.core.training_settings import TrainingSettings
 from fetalstudio.engine.cohort_split import labelled_frames, of_part, split, usable_pairs
 from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest
 from fetalstudio.engine.jobs.evaluate.scorecard import cautions
 from fetalstudio.engine.jobs.export.request import ExportRequest
 from fetalstudio.engine.jobs.train.data import select_training_data
+from fetalstudio.engine.jobs.train.request import TrainRequest
 from fetalstudio.engine.models.catalogue import FoundModel
 from fetalstudio.engine.models.loading import find_model
+from fetalstudio.engine.models.not_known import not_known
 from fetalstudio.engine.models.seen import MakersSeen, Seen, seen_by
 from fetalstudio.engine.process.events import Event, Warned
 from fetalstudio.engine.process.local import run_job
@@ -32,6 +37,7 @@ from fetalstudio.formats.writing.dataset_card import DATA_CARD
 from fetalstudio.project.models import ModelKind
 from fetalstudio.project.patients import PUBLIC_KEYS
 from fetalstudio.project.project import Project
+from fetalstudio.segmentation.segmenter import Segmenter
 
 _UNKNOWN = "by a synthesizer that was not found here"
 
@@ -221,6 +227,28 @@ def test_what_a_removed_synthesizer_saw_is_known_by_its_run(
     # What came from elsewhere is by another model that has the same name.
     assert makers.one_of(pair, [held_out.subject]) is not imported
     assert makers.unknown([pair]) == ({pair.id: "mine"} if imported else {})
+
+
+def test_a_training_warns_once_and_records_the_unknown_makers(sample_project: Project) -> None:
+    segmenter = Segmenter.load(find_model("segmenter", "compact").folder)
+    torch.manual_seed(0)
+    with torch.no_grad():  # damaged, so that any training improves it
+        for weight in segmenter.sam.mask_decoder.output_upscaling.parameters():
+            weight += 3 * weight.std() * torch.randn_like(weight)
+    segmenter.save(sample_project.path / "models" / "worse", replace(segmenter.card, name="worse"))
+    sample_project.models.add("worse", "segmenter", "models/worse")
+    _accept(sample_project, "elsewhere", synthesizer="theirs", synthesizer_sha256="0" * 64)
+    settings = TrainingSettings(epochs=3, learning_rate=3e-4)
+    heard: list[Event] = []
+    request = TrainRequest(
+        sample_project.path, segmenter="worse", real=4, synthetic=1, settings=settings
+    )
+    result = run_job(request, heard.append)
+    assert [_UNKNOWN in e.message for e in heard if isinstance(e, Warned)].count(True) == 1
+    assert sample_project.runs.all()[0].settings["unknown_makers"] == {"theirs": 1}
+    assert result.model is not None
+    (said,) = not_known(find_model("segmenter", result.model, sample_project))
+    assert said.startswith(f"{result.model} learnt from 1 pair {_UNKNOWN} (theirs)")
 
 
 def test_a_segmenter_remembers_the_unknown_makers_of_its_pairs(sample_project: Project) -> None:

@@ -123,8 +123,8 @@ def seen_by_maker(project: Project, name: str, sha256: str) -> Seen | None:
     """What the synthesizer of a pair saw. None where that is not known: the model is not here.
 
     A Stable Diffusion is known by its name alone: its hash is that of its base, too. The built-in
-    synthesizers of all versions of the program learnt from the same frames, and no other model can
-    have their name.
+    synthesizers of all versions of the program learnt from the same frames, so that the present
+    list of subjects is that of all, and no other model can have their name.
     """
     model = _named(project, "synthesizer", name)
     if model is None:
