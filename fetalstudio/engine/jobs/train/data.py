@@ -126,13 +126,15 @@ def select_training_data(
     usable = usable_pairs(project, parts, seen, makers)
     rng = np.random.default_rng(seed)
     train = some_of(available, real, rng)
-    advice, unadvised = None, []
+    advice, of_model = None, []
     try:
+        if (model := named_segmenter(project, segmenter)) is not None:
+            of_model += not_known(model)
         knows = knowledge(labelled, seen, cohorts_learnt(project, segmenter))
         sam = is_sam(project, segmenter)
         advice = advise(len(train), len(usable), knows, read_evidence(), sam=sam)
     except InputError as error:  # damaged files of the model, or of the evidence
-        unadvised.append(str(error))
+        of_model.append(str(error))
     if synthetic == RECOMMENDED:
         synthetic = None if advice is None else advice.pairs
     pairs = some_of(usable, synthetic, rng)
@@ -148,10 +150,8 @@ def select_training_data(
         advice=advice,
     )
     problems = [*_too_few(data, len(parts), real, synthetic), *_without_mask(data)]
-    warnings = [*_warnings(data, project, cohort, synthetic), *_not_new(data, seen), *unadvised]
+    warnings = [*_warnings(data, project, cohort, synthetic), *_not_new(data, seen), *of_model]
     warnings += unknown_pairs(data.unknown_makers.values())
-    if (model := named_segmenter(project, segmenter)) is not None:
-        warnings += not_known(model)
     # Measured by the job itself, so that before the first one the window knows of none.
     drawn = kept_conventions(project, labelled)
     learnt = {name: found for name, found in drawn.items() if name in {i.cohort for i in train}}
