@@ -10,9 +10,10 @@ from pathlib import Path
 from fetalstudio.cli.console import Console, ProblemsFoundError
 from fetalstudio.cli.outputs import output_file
 from fetalstudio.core.errors import InputError
+from fetalstudio.core.words import counted
 from fetalstudio.engine.models.catalogue import FoundModel, list_models, unreadable
 from fetalstudio.engine.models.loading import find_model
-from fetalstudio.formats.model_card import ModelCard
+from fetalstudio.formats.model_card import ModelCard, seen_subjects
 from fetalstudio.project.models import BUILT_IN, ModelKind
 from fetalstudio.project.project import Project
 
@@ -99,9 +100,17 @@ def _add(options: argparse.Namespace, console: Console) -> None:
         )
     path = Path(options.what)
     console.say("Reading the weights once, so that changes to them are noticed later.")
+    unknown: list[str] = []
     if is_sam(path):
         with console.reading(f"reading {path.name}") as progress:
-            added = add_sam(path, options.name, options.profile, progress)
+            added = add_sam(path, options.name, options.profile, progress, unknown.append)
+        for sentence in unknown:
+            console.warn(sentence)
+        if known := len(seen_subjects(added.folder)):
+            console.say(
+                f"The card beside {path.name} names {counted(known, 'subject')} that it saw. They "
+                "are not new to it."
+            )
         if left_out := ModelCard.read(added.folder).training_data["left_out"]:
             console.say(f"Left out: {left_out}.")
         hint = (
@@ -173,11 +182,11 @@ def _export(options: argparse.Namespace, console: Console) -> None:
         )
     with nullcontext() if options.project is None else Project.open(options.project) as project:
         model = find_model("segmenter", options.what, project)
-    if export_sam(model, options.out, hugging_face=options.hugging_face):
-        console.warn(
-            f"The learned tokens of {options.what}, with which it finds heads without a prompt, do "
-            "not exist in this format and were left out. Prompt the exported model with a box."
+        left_out = export_sam(
+            model, options.out, hugging_face=options.hugging_face, project=project
         )
+    for sentence in left_out:
+        console.warn(sentence)
     console.result(
         {"out": options.out},
         f"Wrote {options.out}, and its card beside it as {options.out.name}.json.",

@@ -142,7 +142,9 @@ def some_of(items: Sequence[T], count: int | None, rng: np.random.Generator) -> 
     return [items[i] for i in sorted(rng.permutation(len(items))[:count])]
 
 
-def usable_pairs(project: Project, parts: Mapping[str, Part], segmenter: Seen) -> list[Pair]:
+def usable_pairs(
+    project: Project, parts: Mapping[str, Part], segmenter: Seen, makers: MakersSeen | None = None
+) -> list[Pair]:
     """The accepted pairs to train on, the oldest first.
 
     Copies of training frames are left out, and so are pairs through which a held-out subject would
@@ -152,8 +154,8 @@ def usable_pairs(project: Project, parts: Mapping[str, Part], segmenter: Seen) -
     """
     subjects = {frame.id: frame.subject for frame in project.frames.all()}
     held_out = {subject for subject, part in parts.items() if part != "train"}
-    unseen = {subject for subject in held_out if not segmenter.knows_subject(subject)}
-    makers = MakersSeen(project)
+    unseen = _new_held_out(parts, segmenter)
+    makers = makers or MakersSeen(project)
 
     def leaks(pair: Pair) -> bool:
         lender = subjects.get(str(pair.provenance.get("source_frame")))
@@ -161,3 +163,15 @@ def usable_pairs(project: Project, parts: Mapping[str, Part], segmenter: Seen) -
 
     accepted = reversed(project.pairs.all(state="accepted"))
     return [pair for pair in accepted if not pair.copy and not leaks(pair)]
+
+
+def unknown_makers(
+    pairs: Sequence[Pair], parts: Mapping[str, Part], segmenter: Seen, makers: MakersSeen
+) -> Mapping[int, str]:
+    """The synthesizer of each pair, by the pair's id, of which it is not known whether it saw a
+    held-out subject that is new to the ``segmenter``."""
+    return makers.unknown(pairs) if _new_held_out(parts, segmenter) else {}
+
+
+def _new_held_out(parts: Mapping[str, Part], segmenter: Seen) -> set[str]:
+    return {s for s, part in parts.items() if part != "train" and not segmenter.knows_subject(s)}

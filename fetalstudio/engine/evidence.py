@@ -20,9 +20,9 @@ Knowledge = Literal["nothing", "heads", "cohort"]
 """What a segmenter had learnt before: no fetal heads, heads of other cohorts or simulated ones, or
 this cohort."""
 KNOWS: dict[Knowledge, str] = {
-    "nothing": "a segmenter that had learnt no heads",
-    "heads": "a segmenter that had learnt heads elsewhere",
-    "cohort": "a segmenter that had learnt this cohort",
+    "nothing": "a small segmenter that had learnt no heads",
+    "heads": "a small segmenter that had learnt heads elsewhere",
+    "cohort": "a small segmenter that had learnt this cohort",
 }
 Question = Literal["pairs", "convention"]
 """``pairs``: real frames and pairs, minus real frames alone. ``convention``: proposals that follow

@@ -54,6 +54,15 @@ class ModelCard:
             ) from error
         except (ValueError, RecursionError) as error:  # JSON nested too deeply for the parser
             raise _damaged(path, error) from error
+        return cls.of(values, path)
+
+    @classmethod
+    def of(cls, values: object, path: Path) -> ModelCard:
+        """The card that was read from a file.
+
+        Raises :class:`InputError`, which names the ``path``, if it is damaged or of a newer
+        FetalStudio.
+        """
         if not isinstance(values, dict):
             raise _damaged(path, "it holds no model card")
         # Before anything else: a newer card may have other fields, and kinds that are new.
@@ -61,7 +70,7 @@ class ModelCard:
         if not isinstance(format, int) or isinstance(format, bool):
             raise _damaged(path, f"its format is {format!r}")
         if format > FORMAT:
-            raise InputError(f"{folder} was saved by a newer FetalStudio. Update FetalStudio.")
+            raise InputError(f"{path.parent} was saved by a newer FetalStudio. Update FetalStudio.")
         try:
             card = cls(**values)
         except TypeError as error:
@@ -80,12 +89,8 @@ class ModelCard:
 
     def write(self, folder: Path) -> None:
         """Write the card into a model's folder, atomically."""
-        self.write_file(folder / CARD)
-
-    def write_file(self, path: Path) -> None:
-        """Write the card under a name of its own, atomically."""
         text = json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
-        write_bytes(path, text.encode())
+        write_bytes(folder / CARD, text.encode())
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.sector import seen_sector
+from fetalstudio.formats.pictures.synthetic_notes import SIMULATOR
 from fetalstudio.simulation import VERSION, scene_for, simulate
 from fetalstudio.synthesis.scene import Scene
 
@@ -36,7 +37,7 @@ def simulated_images(
 def simulated_provenance(seed: int) -> Mapping[str, Any]:
     """The values with which the same image can be made again, without any model."""
     return {
-        "synthesizer": "simulator",
+        "synthesizer": SIMULATOR,
         "simulator_version": VERSION,
         "seed": seed,
         "style": SIMULATED,

@@ -15,7 +15,7 @@ from fetalstudio.core.errors import InputError
 from fetalstudio.core.training_settings import RECOMMENDED
 from fetalstudio.engine.cohort_conventions import CohortConvention
 from fetalstudio.engine.cohort_split import labelled_frames
-from fetalstudio.engine.evidence import Finding, read_evidence, write_evidence
+from fetalstudio.engine.evidence import Finding, Knowledge, read_evidence, write_evidence
 from fetalstudio.engine.jobs.train.advice import advise, knowledge, unlike_the_cohort
 from fetalstudio.engine.jobs.train.data import select_training_data
 from fetalstudio.engine.models.seen import Seen, cohorts_learnt
@@ -60,7 +60,15 @@ def test_pairs_that_were_shown_not_to_help_are_not_recommended(answer: str, expe
     [
         (replace(HELPS, repeats=3, answer=None, low=None, high=None), "Interim, 3 of 10 draws"),
         (replace(HELPS, repeats=3, answer=None), "the trial is not complete"),
-        (replace(HELPS, answer="unknown", gain=0.001), "have changed about nothing"),
+        (replace(HELPS, answer="unknown", low=-0.004, high=0.009), "changed about nothing"),
+        (
+            replace(HELPS, answer="unknown", low=None, high=None, by_repeat=(-0.017, 0.01)),
+            "so far, in 10 repeats, they changed the Dice by -1.70 to +1.00 points.",
+        ),
+        (
+            replace(HELPS, answer="unknown", low=-0.004, high=0.03),
+            "they changed the Dice by -0.40 to +3.00 points.",
+        ),
         (replace(HELPS, answer="too_few"), "Too few subjects"),
         (replace(HELPS, answer="insensitive"), "could not have shown a difference"),
         (replace(HELPS, answer="insensitive"), "so far they have helped, though not"),
@@ -87,6 +95,14 @@ def test_a_finding_holds_for_as_many_frames_and_as_much_knowledge_alone() -> Non
     assert other.expected == "open" and other.pairs == 40 and "not measured" in other.headline
     assert "heads elsewhere" in other.text  # what is the nearest
     assert advise(5, 40, "nothing", []).expected == "open"
+
+
+@pytest.mark.parametrize("knows", ["nothing", "heads", "cohort"])
+def test_what_small_segmenters_showed_is_not_claimed_of_a_sam(knows: Knowledge) -> None:
+    advice = advise(5, 40, knows, [replace(HELPS, knows=knows)], sam=True)
+    assert (advice.expected, advice.pairs) == ("open", 40)
+    assert "not tried with SAM's own weights" in advice.headline
+    assert "likely" not in advice.text and "a small segmenter that had" in advice.text
 
 
 def test_trials_with_as_many_frames_must_agree() -> None:

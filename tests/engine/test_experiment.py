@@ -409,7 +409,12 @@ def test_mixes_that_taught_nothing_could_not_have_shown_a_difference(
 ) -> None:
     accept_pairs(sample_project)
     nothing = TrainingSettings(epochs=1, learning_rate=1e-9)
-    result = run_job(small(sample_project, seeds=1, settings=nothing))
+    heard: list[Event] = []
+    result = run_job(small(sample_project, seeds=1, settings=nothing), heard.append)
+    # Of these pairs it is not known who made them, which is said once, and recorded.
+    said = [e.message for e in heard if isinstance(e, Warned) and "not found here" in e.message]
+    assert len(said) == 1 and said[0].startswith("2 pairs are by a synthesizer")
+    assert sample_project.runs.all()[0].settings["unknown_makers"] == {"no name": 2}
     assert len({trained.dice.mean for trained in result.mixes}) == 1
     assert result.answer == "insensitive"
     assert result.sentence.startswith("This trial could not have shown a difference")

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -16,15 +17,21 @@ from safetensors.torch import save_file
 from fetalstudio.cli import main
 from fetalstudio.cli.console import Console
 from fetalstudio.core.errors import InputError
+from fetalstudio.engine.cohort_split import labelled_frames
 from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest
 from fetalstudio.engine.jobs.propose.request import ProposeRequest
+from fetalstudio.engine.jobs.train.data import select_training_data
 from fetalstudio.engine.models import loading as models
 from fetalstudio.engine.models import sam_models
+from fetalstudio.engine.models.catalogue import FoundModel
 from fetalstudio.engine.models.loading import find_model, load_segmenter
+from fetalstudio.engine.models.not_known import not_known
 from fetalstudio.engine.models.sam_models import add_sam, export_sam
+from fetalstudio.engine.models.seen import cohorts_learnt, seen_by
 from fetalstudio.engine.models.verify import verify
 from fetalstudio.engine.process.local import run_job
-from fetalstudio.formats.model_card import ModelCard
+from fetalstudio.formats.files import sha256_of
+from fetalstudio.formats.model_card import ModelCard, hashed_subject, write_seen_subjects
 from fetalstudio.project.project import Project
 from fetalstudio.segmentation.checkpoints import to_hugging_face, write_checkpoint
 from fetalstudio.segmentation.profiles import MedSamProfile, SamProfile
@@ -329,6 +336,98 @@ def test_a_model_that_learned_to_do_without_prompts_proposes(
     assert result.n > 0
     assert export_sam(find_model("segmenter", "tuned", sample_project), tmp_path / "out.pth")
     vanilla().load_state_dict(torch.load(tmp_path / "out.pth"))
+
+
+def _tuned(project: Project, name: str, *subjects: str) -> FoundModel:
+    """A SAM of the project that learnt from these subjects of the cohort ``theirs``."""
+    folder = project.path / "models" / name
+    card = ModelCard(
+        name=name,
+        kind="segmenter",
+        architecture={"type": "sam", "variant": "custom"},
+        preprocessing={"profile": "medsam", "side": 64},
+        licence="none",
+        training_data={"cohorts": ["theirs"]},
+    )
+    Segmenter(vanilla(), card).save(folder, card)
+    write_seen_subjects(folder, map(hashed_subject, subjects))
+    project.models.add(name, "segmenter", f"models/{name}")
+    return find_model("segmenter", name, project)
+
+
+def test_an_exported_sam_knows_what_it_saw_when_it_is_added_again(
+    sample_project: Project, tmp_path: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    subjects = sorted({frame.subject for frame in labelled_frames(sample_project)})
+    _tuned(sample_project, "tuned", *subjects[:2])
+    out = tmp_path / "medsam_tuned.pth"
+    command("models", "export", "tuned", out, "--project", sample_project.path)
+    # How frames are prepared is in the card, so that it need not be said.
+    assert main(["models", "add", str(out), "--name", "back"]) == 0
+    said = capsys.readouterr()
+    assert "names 2 subjects that it saw" in said.out + said.err
+    assert "not known" not in said.out + said.err
+    back = find_model("segmenter", "back")
+    assert isinstance(load_segmenter(back).profile, MedSamProfile)
+    result = run_job(EvaluateRequest(sample_project.path, "back", prompt="box", held_out=True))
+    assert not {frame.subject for frame in result.frames} & set(subjects[:2])
+    assert result.subjects == len(subjects) - 2 and not result.not_known
+    assert cohorts_learnt(sample_project, "back") == {"theirs"}
+
+
+def test_what_an_added_checkpoint_saw_is_not_known_unless_it_is_an_original(
+    checkpoint: Path, sample_project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    add_sam(checkpoint, "unknown", warn=said.append)
+    (unknown,) = said
+    assert unknown.startswith("What sam_tiny.pth learnt from is not known.")
+    assert "sam_tiny.pth.json" in unknown
+    result = run_job(EvaluateRequest(sample_project.path, "unknown", prompt="box", held_out=True))
+    assert unknown.startswith(result.not_known[0]) and len(result.not_known) == 1
+    data = select_training_data(sample_project, None, real=4, synthetic=0, segmenter="unknown")
+    assert result.not_known[0] in data.warnings and data.advice is not None
+    assert "not tried with SAM's own weights" in data.advice.headline
+    monkeypatch.setattr(sam_models, "_ORIGINALS", {sha256_of(checkpoint)})
+    add_sam(checkpoint, "original", warn=said.append)
+    assert len(said) == 1 and not not_known(find_model("segmenter", "original"))
+    # An exported one stays an original one, and what was not known stays so.
+    for name in ("original", "unknown"):
+        out = checkpoint.with_name(f"{name}.pth")
+        assert export_sam(find_model("segmenter", name), out) == []
+        again = add_sam(out, f"{name}-again", warn=said.append)
+        assert len(said) == 1 and bool(not_known(again)) == (name == "unknown")
+
+
+def test_a_card_beside_another_checkpoint_does_not_say_all(
+    sample_project: Project, tmp_path: Path
+) -> None:
+    out, said = tmp_path / "out.pth", list[str]()
+    export_sam(_tuned(sample_project, "tuned", "a"), out, project=sample_project)
+    write_checkpoint(vanilla(seed=1).state_dict(), out)
+    added = add_sam(out, "changed", warn=said.append)
+    assert "out.pth was changed since out.pth.json was written" in said.pop()
+    assert seen_by(None, added).knows_subject("a") and not_known(added)
+    for text in ("[]", "{", '{"name": "x"}', '{"seen": {"subjects": ["Anna"], "frames": []}}'):
+        out.with_name("out.pth.json").write_text(text)
+        assert not_known(add_sam(out, warn=said.append))
+        assert "does not say what the model saw" in said.pop()
+        shutil.rmtree(find_model("segmenter", "out").folder)
+
+
+def test_names_of_patients_do_not_leave_as_hashes(sample_project: Project, tmp_path: Path) -> None:
+    frame = labelled_frames(sample_project)[0]
+    model = _tuned(sample_project, "tuned", "Anna", "1234567", frame.subject)
+    out, said = tmp_path / "out.pth", list[str]()
+    assert export_sam(model, out, project=sample_project) == []  # all of its subjects are keys
+    pixels = sample_project.frames.pixels(frame.id)[::-1]
+    sample_project.frames.add(pixels, name="f", cohort="c", subject="Anna")
+    (left_out,) = export_sam(model, out, project=sample_project)
+    assert left_out.startswith("2 subjects that tuned saw cannot be told")
+    seen = json.loads((tmp_path / "out.pth.json").read_text())["seen"]
+    assert seen["subjects"] == [hashed_subject(frame.subject)]
+    add_sam(out, warn=said.append)
+    assert "does not name all subjects" in said[0]
 
 
 def test_shown_the_box_of_a_proposal_it_replaces_that(

@@ -6,7 +6,9 @@ copied but referred to, like Stable Diffusion.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -14,8 +16,22 @@ from fetalstudio.core.errors import InputError, is_out_of_memory
 from fetalstudio.core.progress import NO_PROGRESS, Progress
 from fetalstudio.engine.models.base_models import digest, new_folder
 from fetalstudio.engine.models.catalogue import FoundModel
+from fetalstudio.engine.models.exported_card import (
+    ExportedCard,
+    card_beside,
+    read_card_beside,
+    write_card_beside,
+)
 from fetalstudio.engine.models.loading import load_segmenter
-from fetalstudio.formats.model_card import ModelCard, Source
+from fetalstudio.engine.models.not_known import CHECKPOINT, unknown_checkpoint
+from fetalstudio.engine.models.seen import seen_by
+from fetalstudio.formats.model_card import (
+    ModelCard,
+    Source,
+    write_seen_subjects,
+    write_training_frames,
+)
+from fetalstudio.project.project import Project
 from fetalstudio.segmentation.checkpoints import (
     check_weights,
     kind_of,
@@ -32,6 +48,14 @@ COPIED_UP_TO = 1_000_000_000
 """Larger checkpoints are not copied, in bytes."""
 _ADAPTER = ("adapter_config.json", "adapter_model.safetensors")
 """In a folder of peft's, which holds a LoRA."""
+_ORIGINALS = frozenset(
+    {
+        "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",  # sam_vit_b_01ec64.pth
+        "3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622",  # sam_vit_l_0b3195.pth
+        "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",  # sam_vit_h_4b8939.pth
+    }
+)
+"""SHA-256 of SAM's own checkpoints, which learnt from photographs alone."""
 _FOLDER_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
@@ -59,15 +83,20 @@ def add_sam(
     name: str | None = None,
     profile: ProfileName | None = None,
     progress: Progress = NO_PROGRESS,
+    warn: Callable[[str], None] = lambda sentence: None,
 ) -> FoundModel:
     """Add a SAM checkpoint: a file, or a folder of Hugging Face's.
 
-    ``profile`` says how frames are prepared, by default as for ``sam``. MedSAM cannot be
-    distinguished from vit_b by its weights. ``progress`` counts bytes. Raises :class:`InputError`
-    that names the file and the cure.
+    ``profile`` says how frames are prepared, by default as the card beside an exported checkpoint
+    does, or else as for ``sam``. MedSAM cannot be distinguished from vit_b by its weights. The card
+    also tells what the model saw; ``warn`` is called where that is not known. ``progress`` counts
+    bytes. Raises :class:`InputError` that names the file and the cure.
     """
     given = path.absolute()
     path = next((f for n in _FOLDER_FILES if (f := given / n).is_file()), given)
+    exported, unread = _exported(path)
+    if profile is None and exported is not None:
+        profile = _profile_of(exported)
     if profile is None and "medsam" in given.name.lower():
         raise InputError(
             f"{given.name} may be MedSAM, which needs its frames prepared in another way than SAM "
@@ -100,6 +129,12 @@ def add_sam(
                 "failed. Give an earlier checkpoint of it."
             )
     sha256, size = digest([path], progress)
+    training_data: dict[str, Any] = {"source": path.name, "left_out": checkpoint.stripped}
+    if exported is not None:
+        training_data["base"] = exported.card.training_data
+    if reason := _why_unknown(path, sha256, exported, unread):
+        training_data[CHECKPOINT] = path.name
+        warn(f"{unknown_checkpoint(path.name)} {reason}")
     copied = size <= COPIED_UP_TO
     source = Source(path.name if copied else str(path), size, sha256)
     if copied:
@@ -111,17 +146,51 @@ def add_sam(
         architecture={"type": "sam", "variant": variant_of(config)},
         preprocessing={"profile": profile or "sam", "side": config.image_size},
         licence="that of the weights; SAM and MedSAM are under the Apache License 2.0",
-        training_data={"source": path.name, "left_out": checkpoint.stripped},
+        training_data=training_data,
     )
     card.write(folder)
+    if exported is not None and exported.seen.subjects:
+        write_seen_subjects(folder, exported.seen.subjects)
+        write_training_frames(folder, sorted(exported.seen.frames))
     return FoundModel(card.name, "segmenter", folder, "user")
 
 
-def export_sam(model: FoundModel, out: Path, *, hugging_face: bool = False) -> bool:
-    """Write a segmenter's weights for other programs. Returns whether learned tokens were left out.
+def _exported(checkpoint: Path) -> tuple[ExportedCard | None, str]:
+    """The card beside a checkpoint, or what is wrong with it."""
+    try:
+        return read_card_beside(checkpoint), ""
+    except InputError as error:
+        return None, str(error)
 
-    Its card is written beside them, as ``OUT.json``: with the frames' preparation, the prompt, and
-    how the cohorts are drawn that it learnt from.
+
+def _profile_of(exported: ExportedCard) -> ProfileName | None:
+    named: Mapping[Any, ProfileName] = {"sam": "sam", "medsam": "medsam"}
+    return named.get(exported.card.preprocessing.get("profile"))
+
+
+def _why_unknown(path: Path, sha256: str, exported: ExportedCard | None, unread: str) -> str:
+    """Why it is not known what an added checkpoint saw, or what to do; empty if it is known."""
+    beside = card_beside(path).name
+    if exported is None:
+        if sha256 in _ORIGINALS:
+            return ""
+        cure = f"If FetalStudio exported it, put {beside} beside it and add it again."
+        return f"{unread} {cure}" if unread else cure
+    if exported.sha256 != sha256:
+        return f"{path.name} was changed since {beside} was written."
+    if not exported.complete:
+        return f"{beside} does not name all subjects."
+    return ""
+
+
+def export_sam(
+    model: FoundModel, out: Path, *, hugging_face: bool = False, project: Project | None = None
+) -> list[str]:
+    """Write a segmenter's weights for other programs. Returns a sentence on each thing left out.
+
+    Its card is written beside them, as ``OUT.json``: with the frames' preparation, the prompt, how
+    the cohorts are drawn that it learnt from, and hashes of the subjects and frames that it saw, by
+    which :func:`add_sam` knows them. ``project`` is the one that has the model.
 
     ``out`` is a ``.pth`` that ``segment_anything.sam_model_registry`` loads, or a ``.safetensors``;
     with ``hugging_face`` it has the names of transformers' ``SamModel``. Raises :class:`InputError`
@@ -139,7 +208,11 @@ def export_sam(model: FoundModel, out: Path, *, hugging_face: bool = False) -> b
             "a model that was trained from vit_b, vit_l or vit_h."
         )
     state = dict(load_segmenter(model).sam.state_dict())
-    learned = state.pop(AUTO_TOKENS, None) is not None
+    left_out = []
+    if state.pop(AUTO_TOKENS, None) is not None:
+        left_out.append(
+            f"The learned tokens of {model.name}, with which it finds heads without a prompt, do "
+            "not exist in this format and were left out. Prompt the exported model with a box."
+        )
     write_checkpoint(to_hugging_face(state) if hugging_face else state, out)
-    card.write_file(out.with_name(f"{out.name}.json"))
-    return learned
+    return left_out + write_card_beside(out, card, seen_by(project, model), project)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from fetalstudio.core.convention import FEWEST
@@ -21,12 +22,17 @@ from fetalstudio.formats.model_card import (
     seen_subjects,
     training_frames,
 )
+from fetalstudio.formats.pictures.synthetic_notes import SIMULATOR
 from fetalstudio.project.models import BUILT_IN
 from fetalstudio.project.project import Project
 from fetalstudio.project.store.records import Pair
 
 _COMPACT = "compact"
 """The type of a synthesizer whose hash is that of its own weights."""
+_SAM = "sam"
+"""The type of segmenters with the weights of SAM or MedSAM, or that began with them."""
+_ADAPTATIONS = ("adapt", "adapt-sd")
+"""The jobs that make a synthesizer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +64,27 @@ class Seen:
         return Seen(self.frames | other.frames, self.subjects | other.subjects)
 
 
-def seen_by(project: Project, model: FoundModel) -> Seen:
+def seen_by(project: Project | None, model: FoundModel) -> Seen:
     """What a model saw, and the models that it started from, as far as their files and the
     project's runs say. The subject of each frame that it saw counts, if the project has the frame.
+    Without a project, the model's own files alone say it.
 
     Raises :class:`~fetalstudio.core.errors.InputError` for damaged files of the model.
     """
-    seen = _recorded(project, model)
+    if project is None:
+        return _own(model.folder)
+    return _with_subjects(project, _recorded(project, model))
+
+
+def _with_subjects(project: Project, seen: Seen) -> Seen:
+    """This, and the subjects of its frames, as far as the project has these."""
     subjects = {f.subject for f in project.frames.all() if f.id[:16] in seen.frames}
     return seen | Seen(subjects=frozenset(map(hashed_subject, subjects)))
 
 
 def seen_by_named(project: Project, name: str | None) -> Seen:
     """What a segmenter saw; None is the one in use. Nothing for a name that is not there."""
-    model = _segmenter(project, name)
+    model = named_segmenter(project, name)
     return Seen() if model is None else seen_by(project, model)
 
 
@@ -81,7 +94,7 @@ def cohorts_learnt(project: Project, name: str | None) -> frozenset[str]:
 
     Raises :class:`~fetalstudio.core.errors.InputError` for damaged files of the model.
     """
-    model = _segmenter(project, name)
+    model = named_segmenter(project, name)
     return frozenset() if model is None else _cohorts(ModelCard.read(model.folder).training_data)
 
 
@@ -92,24 +105,53 @@ def _cohorts(training_data: Mapping[str, Any]) -> frozenset[str]:
     return before | frozenset(map(str, named))
 
 
+def is_sam(project: Project, name: str | None) -> bool:
+    """Whether a segmenter is a SAM or MedSAM, or was trained from one. None is the one in use.
+
+    Raises :class:`~fetalstudio.core.errors.InputError` for damaged files of the model.
+    """
+    model = named_segmenter(project, name)
+    return model is not None and ModelCard.read(model.folder).architecture.get("type") == _SAM
+
+
 def seen_by_outline() -> Seen:
     """What the built-in second look saw."""
-    folder = outline_folder()
-    return Seen(training_frames(folder), seen_subjects(folder))
+    return _own(outline_folder())
 
 
-def seen_by_maker(project: Project, name: str, sha256: str) -> Seen:
-    """What the synthesizer of a pair saw. Nothing where the project does not have that model.
+def seen_by_maker(project: Project, name: str, sha256: str) -> Seen | None:
+    """What the synthesizer of a pair saw. None where that is not known: the model is not here.
 
-    A Stable Diffusion is known by its name alone: its hash is that of its base, too.
+    A Stable Diffusion is known by its name alone: its hash is that of its base, too. The built-in
+    synthesizers of all versions of the program learnt from the same frames, so that the present
+    list of subjects is that of all, and no other model can have their name.
     """
     model = _named(project, "synthesizer", name)
     if model is None:
-        return Seen()
+        return None
     own = ModelCard.read(model.folder).architecture.get("type") == _COMPACT
-    if own and fingerprint(model.folder) != sha256:
-        return Seen()
+    if own and model.origin != "built-in" and fingerprint(model.folder) != sha256:
+        return None
     return seen_by(project, model)
+
+
+def _seen_by_removed(project: Project, name: str) -> Seen | None:
+    """What a synthesizer of the project saw that was removed since, as its run says; None where
+    there was none. Its name is not given again."""
+    if name not in project.models.removed("synthesizer"):
+        return None
+    runs = (r for r in project.runs.all() if r.name == name and r.job in _ADAPTATIONS)
+    run = next(runs, None)
+    if run is None:
+        return None
+    parts = (part for part in run.data.values() if isinstance(part, list))
+    used = frozenset(str(frame_id)[:16] for part in parts for frame_id in part)
+    own = _with_subjects(project, Seen(used))
+    if run.job == "adapt-sd":  # from a base, which knows no subject
+        return own
+    parent = str(run.settings.get("started_from")), str(run.settings.get("started_from_sha256"))
+    before = seen_by_maker(project, *parent) or _seen_by_removed(project, parent[0])
+    return None if before is None else own | before
 
 
 class MakersSeen:
@@ -117,19 +159,42 @@ class MakersSeen:
 
     def __init__(self, project: Project) -> None:
         self._project = project
-        self._seen: dict[tuple[str, str], Seen] = {}
+        self._seen: dict[tuple[str, str, bool], Seen | None] = {}
 
     def one_of(self, pair: Pair, subjects: Iterable[str]) -> bool:
-        """Whether the synthesizer of a pair saw one of the subjects."""
+        """Whether the synthesizer of a pair is known to have seen one of the subjects."""
+        seen = self._of(pair)
+        return seen is not None and any(map(seen.knows_subject, subjects))
+
+    def unknown(self, pairs: Iterable[Pair]) -> dict[int, str]:
+        """The name of its synthesizer for the id of each pair of which it is not known what its
+        synthesizer saw."""
+        return {pair.id: _maker(pair) for pair in pairs if self._of(pair) is None}
+
+    def _of(self, pair: Pair) -> Seen | None:
         made = pair.provenance
-        maker = str(made.get("synthesizer")), str(made.get("synthesizer_sha256"))
+        if made.get("synthesizer") == SIMULATOR and made.get("synthesizer_sha256") is None:
+            return Seen()
+        imported = made.get("imported") is True
+        maker = _maker(pair), str(made.get("synthesizer_sha256")), imported
         if maker not in self._seen:
-            self._seen[maker] = seen_by_maker(self._project, *maker)
-        return any(map(self._seen[maker].knows_subject, subjects))
+            seen = seen_by_maker(self._project, *maker[:2])
+            if seen is None and not imported:
+                seen = _seen_by_removed(self._project, maker[0])
+            self._seen[maker] = seen
+        return self._seen[maker]
+
+
+def _maker(pair: Pair) -> str:
+    return str(pair.provenance.get("synthesizer") or "no name")
+
+
+def _own(folder: Path) -> Seen:
+    return Seen(training_frames(folder), seen_subjects(folder))
 
 
 def _recorded(project: Project, model: FoundModel) -> Seen:
-    seen = Seen(training_frames(model.folder), seen_subjects(model.folder))
+    seen = _own(model.folder)
     records = project.models.all()
     named = (model.kind, model.name)
     record = next((m for m in records if (m.kind, m.name) == named), None)
@@ -144,7 +209,8 @@ def _recorded(project: Project, model: FoundModel) -> Seen:
     return seen | _recorded(project, parent)
 
 
-def _segmenter(project: Project, name: str | None) -> FoundModel | None:
+def named_segmenter(project: Project, name: str | None) -> FoundModel | None:
+    """A segmenter, if it is there; None is the one in use."""
     active = project.models.active("segmenter")
     return _named(project, "segmenter", name or (active.name if active else BUILT_IN))
 

@@ -251,6 +251,8 @@ def _numbers(value: Any) -> bool:
     return few and all(_FIGURE.fullmatch(k) and _number(v) for k, v in value.items())
 
 
+SIMULATOR = "simulator"
+"""The synthesizer of frames by the scanner simulator. It has no weights, and so no hash."""
 PROVENANCE: Mapping[str, Callable[[Any], bool]] = {
     "synthesizer": _text,
     "synthesizer_sha256": _hexadecimal(64),

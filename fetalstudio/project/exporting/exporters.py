@@ -52,6 +52,7 @@ def export_frames(
     copies: bool = False,
     real_pixels: bool = False,
     maker_saw: Callable[[Pair, Set[str]], bool] = lambda pair, subjects: False,
+    not_known: Callable[[Sequence[Pair]], Sequence[str]] = lambda pairs: (),
     progress: Progress = NO_PROGRESS,
 ) -> ExportReport:
     """Write a format of :mod:`fetalstudio.formats.exports` into ``out``, a new or empty folder.
@@ -65,7 +66,8 @@ def export_frames(
     Once a subject has a part, all subjects with an ellipse get one, and the frames are written by
     part, as far as the format has parts. A pair through which a held-out subject could teach a
     segmenter is then left out: its sector is from a frame of such a subject, or, as ``maker_saw``
-    says of a pair and these subjects, its synthesizer saw one.
+    says of a pair and these subjects, its synthesizer saw one. What ``not_known`` says of the pairs
+    that are written beside held-out subjects is a problem.
 
     Whatever the format, there are a card of the data, ``croissant.json`` and a manifest of all
     files, by which :func:`~fetalstudio.formats.manifest.check_manifest` checks them.
@@ -125,6 +127,8 @@ def export_frames(
                 "learns from these pairs. Make pairs with a synthesizer that did not see them, or "
                 "export without the held-out subjects (--cohort).",
             )
+        if held_out:
+            problems += (*not_known(pairs),)
         origin = Origin(
             EXPORTS[format].title,
             f"{datetime.now(UTC):%Y-%m-%d}",

@@ -185,6 +185,8 @@ def _about(result: EvaluateResult) -> str:
             f"{result.trained_on} of the frames are of subjects that it saw before, so the figures "
             "are too optimistic."
         )
+    elif result.not_known:
+        seen = "None of these subjects is known to have been used to train it."
     elif result.held_out:
         seen = "None of these subjects was used to train, choose or calibrate it."
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -528,6 +529,12 @@ def test_an_evaluation_shows_the_figures_and_opens_frames_from_plot_and_gallery(
     assert any("annotation" in text and "segmenter" in text for text in shown), "both colours"
     assert view.gallery.viewport().height() >= view.gallery.visualItemRect(first_item).height()
     assert view.result is not None
+    view.show_result(replace(view.result, held_out=True))
+    assert "None of these subjects was used" in view.about.text()
+    view.show_result(replace(view.result, not_known=("What x.pth learnt from is not known.",)))
+    assert "was used" not in view.about.text(), "nobody can know it"
+    assert "known to have been used" in view.about.text()
+    assert "What x.pth learnt from is not known." in view.about.text()
     worst = view.result.frames
     first = min(worst, key=lambda score: score.dice)
     with qtbot.waitSignal(page.session.place_requested) as asked:

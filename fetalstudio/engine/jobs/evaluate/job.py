@@ -24,6 +24,7 @@ from fetalstudio.engine.models.loading import (
     load_outline,
     load_segmenter,
 )
+from fetalstudio.engine.models.not_known import not_known
 from fetalstudio.engine.models.seen import seen_by, seen_by_outline
 from fetalstudio.engine.process.events import Warned
 from fetalstudio.engine.process.job import CancelCheck, Report
@@ -65,6 +66,7 @@ def run(request: EvaluateRequest, report: Report, cancelled: CancelCheck) -> Eva
             load_outline()
         steps = Steps(len(items) * len(protocols), report, cancelled, "evaluating")
         subjects = {item.subject for item in known}
+        unsure = () if len(known) == len(items) else tuple(not_known(model))
         taken_over = project.annotations.taken_over()
         results = []
         for protocol in protocols:
@@ -80,6 +82,7 @@ def run(request: EvaluateRequest, report: Report, cancelled: CancelCheck) -> Eva
                     model_sha256=fingerprint(model.folder),
                     trained_on=len(known),
                     held_out=request.held_out,
+                    not_known=unsure,
                     taken_over=sum(item.id in taken_over for item in items),
                     snapped=request.snap,
                     conventions=conventions,

@@ -99,6 +99,8 @@ class EvaluateResult:
     of its best epoch, or in its calibration."""
     held_out: bool = False
     """Whether all subjects that the segmenter saw before were left out."""
+    not_known: tuple[str, ...] = ()
+    """Sentences on why the segmenter may have seen subjects that are not counted here."""
     taken_over: int = 0
     """Number of frames whose ellipse is a proposal of a segmenter, confirmed without a change."""
     snapped: bool = False

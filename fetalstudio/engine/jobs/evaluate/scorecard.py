@@ -52,7 +52,7 @@ def cells(result: EvaluateResult) -> dict[str, tuple[str, str]]:
 
 def cautions(result: EvaluateResult) -> list[str]:
     """Sentences for a person on what the figures cannot say."""
-    said = []
+    said = [*result.not_known]
     if result.taken_over:
         said.append(
             f"{result.taken_over} of the {counted(result.n, 'ellipse')} are proposals of a "

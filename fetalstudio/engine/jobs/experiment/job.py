@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
@@ -24,6 +25,7 @@ from fetalstudio.engine.jobs.experiment.resuming import own_settings, request_of
 from fetalstudio.engine.jobs.experiment.training import dice_of, examples_of, train_to_the_end
 from fetalstudio.engine.jobs.train.data import TrainingData, required_training_data
 from fetalstudio.engine.models.loading import BUILT_IN, find_model, load_segmenter
+from fetalstudio.engine.models.not_known import MAKERS, not_known, unknown_pairs
 from fetalstudio.engine.models.seen import seen_by
 from fetalstudio.engine.process.events import Checkpoint, Warned
 from fetalstudio.engine.process.job import CancelCheck, Report
@@ -63,6 +65,9 @@ def run(request: ExperimentRequest, report: Report, cancelled: CancelCheck) -> E
                     "do."
                 )
             )
+        unknown = {pair: maker for one in drawn for pair, maker in one.unknown_makers.items()}
+        for said in (*unknown_pairs(unknown.values()), *not_known(model)):
+            report(Warned(said))
         sha256, data = fingerprint(model.folder), _summary(drawn)
         number = comparisons(project, data["subjects"])
 
@@ -86,6 +91,7 @@ def run(request: ExperimentRequest, report: Report, cancelled: CancelCheck) -> E
                 "project": None,
                 "segmenter_sha256": sha256,
                 "comparison": number,
+                MAKERS: dict(Counter(unknown.values())),
             },
             data=data,
             resume=resume,

@@ -6,6 +6,7 @@ from fetalstudio.engine.cohort_conventions import apart
 from fetalstudio.engine.cohort_split import labelled_cohorts
 from fetalstudio.engine.jobs.export.request import ExportRequest, ExportResult
 from fetalstudio.engine.measured_conventions import measure_conventions
+from fetalstudio.engine.models.not_known import unknown_pairs
 from fetalstudio.engine.models.seen import MakersSeen
 from fetalstudio.engine.process.job import CancelCheck, Report
 from fetalstudio.engine.process.progress import Steps
@@ -20,6 +21,7 @@ def run(request: ExportRequest, report: Report, cancelled: CancelCheck) -> Expor
         conventions = {}
         if len(cohorts) > 1:
             conventions = measure_conventions(project, cohorts, report, cancelled)
+        makers = MakersSeen(project)
         exported = export_frames(
             project,
             request.out,
@@ -28,7 +30,8 @@ def run(request: ExportRequest, report: Report, cancelled: CancelCheck) -> Expor
             synthetic=request.synthetic,
             copies=request.copies,
             real_pixels=request.real_pixels,
-            maker_saw=MakersSeen(project).one_of,
+            maker_saw=makers.one_of,
+            not_known=lambda pairs: unknown_pairs(makers.unknown(pairs).values()),
             progress=Steps(None, report, cancelled, "exporting"),
         )
     return ExportResult(

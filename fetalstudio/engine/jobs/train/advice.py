@@ -14,7 +14,7 @@ from fetalstudio.core.convention import FEWEST
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.words import counted, counted_are
 from fetalstudio.engine.cohort_conventions import CohortConvention
-from fetalstudio.engine.evidence import KNOWS, Answer, Finding, Knowledge, measured
+from fetalstudio.engine.evidence import KNOWS, Answer, Finding, Knowledge, in_points, measured
 from fetalstudio.engine.models.seen import Seen
 from fetalstudio.project.store.records import Pair
 
@@ -63,9 +63,17 @@ def knowledge(items: Sequence[LabelledFrame], seen: Seen, cohorts: frozenset[str
     return "heads" if cohorts else "nothing"
 
 
-def advise(real: int, usable: int, knows: Knowledge, findings: Sequence[Finding]) -> Advice:
-    """What to expect of ``usable`` pairs beside ``real`` annotated frames."""
+def advise(
+    real: int, usable: int, knows: Knowledge, findings: Sequence[Finding], *, sam: bool = False
+) -> Advice:
+    """What to expect of ``usable`` pairs beside ``real`` annotated frames. The findings are of
+    small segmenters, which says nothing of a ``sam``: a SAM or MedSAM, or one trained from it."""
     nearest = _nearest(real, knows, findings)
+    if sam:
+        headline = (
+            "It is not known whether pairs help here: this was not tried with SAM's own weights."
+        )
+        return Advice("open", headline, tuple(map(_rests_on, nearest)), usable)
     if not nearest:
         headline = f"It is not known whether pairs help here: not measured with {KNOWS[knows]}."
         nearest = _nearest(real, "heads", findings) if knows == "cohort" else []
@@ -132,10 +140,25 @@ def _so_far(nearest: Sequence[Finding]) -> str:
     if nearest[0].interim:
         return " yet: the trial is not complete"
     complete = [f for f in nearest if not f.interim]
-    if all(abs(f.gain) <= f.margin for f in complete):
+    spans = [_span(f) for f in complete]
+    if all(max(-low, high) <= f.margin for f, (low, high) in zip(complete, spans, strict=True)):
         return "; so far they have changed about nothing"
-    helped = all(f.low is not None and f.low > 0 for f in complete)
-    return "; so far they have helped, though not by a trial that allows a claim" if helped else ""
+    if all(f.low is not None and f.low > 0 for f in complete):
+        return "; so far they have helped, though not by a trial that allows a claim"
+    low, high = min(low for low, _ in spans), max(high for _, high in spans)
+    if low == high:
+        return ""
+    tried = sum(f.repeats for f in complete)
+    change = f"{in_points(low)} to {in_points(high)} points"
+    return f"; so far, in {counted(tried, 'repeat')}, they changed the Dice by {change}"
+
+
+def _span(finding: Finding) -> tuple[float, float]:
+    """Between which values the gain lies: its interval, or else those of the draws."""
+    if finding.low is not None and finding.high is not None:
+        return finding.low, finding.high
+    gains = finding.by_repeat or (finding.gain,)
+    return min(gains), max(gains)
 
 
 def _rests_on(finding: Finding) -> str:

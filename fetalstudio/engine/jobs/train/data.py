@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -26,12 +26,21 @@ from fetalstudio.engine.cohort_split import (
     of_part,
     some_of,
     split,
+    unknown_makers,
     usable_pairs,
 )
 from fetalstudio.engine.evidence import read_evidence
 from fetalstudio.engine.jobs.train.advice import Advice, advise, knowledge, unlike_the_cohort
 from fetalstudio.engine.jobs.train.duplicates import across_parts, descriptor
-from fetalstudio.engine.models.seen import Seen, cohorts_learnt, seen_by_named
+from fetalstudio.engine.models.not_known import not_known, unknown_pairs
+from fetalstudio.engine.models.seen import (
+    MakersSeen,
+    Seen,
+    cohorts_learnt,
+    is_sam,
+    named_segmenter,
+    seen_by_named,
+)
 from fetalstudio.project.frames import REMOVE_FRAMES, SET_SUBJECT
 from fetalstudio.project.project import Project
 from fetalstudio.project.store.records import Pair
@@ -67,6 +76,9 @@ class TrainingData:
     """Number of accepted pairs that can be trained on."""
     copies: int = 0
     """Number of accepted pairs that were left out because they copy a training frame."""
+    unknown_makers: Mapping[int, str] = field(default_factory=dict)
+    """The synthesizer of each of ``pairs``, by the pair's id, of which it is not known whether it
+    saw a held-out subject."""
     problems: tuple[str, ...] = ()
     """Why the training is impossible: sentences for a person, each with a cure."""
     warnings: tuple[str, ...] = ()
@@ -110,29 +122,36 @@ def select_training_data(
         of_part(labelled, parts, part) for part in ("train", "validation", "test")
     )
     seen = seen_by_named(project, segmenter)
-    usable = usable_pairs(project, parts, seen)
+    makers = MakersSeen(project)
+    usable = usable_pairs(project, parts, seen, makers)
     rng = np.random.default_rng(seed)
     train = some_of(available, real, rng)
-    advice, unadvised = None, []
+    advice, of_model = None, []
     try:
+        if (model := named_segmenter(project, segmenter)) is not None:
+            of_model += not_known(model)
         knows = knowledge(labelled, seen, cohorts_learnt(project, segmenter))
-        advice = advise(len(train), len(usable), knows, read_evidence())
+        sam = is_sam(project, segmenter)
+        advice = advise(len(train), len(usable), knows, read_evidence(), sam=sam)
     except InputError as error:  # damaged files of the model, or of the evidence
-        unadvised.append(str(error))
+        of_model.append(str(error))
     if synthetic == RECOMMENDED:
         synthetic = None if advice is None else advice.pairs
+    pairs = some_of(usable, synthetic, rng)
     data = TrainingData(
         train,
         validation,
         test,
-        some_of(usable, synthetic, rng),
+        pairs,
         available,
         len(usable),
         sum(pair.copy for pair in project.pairs.all(state="accepted")),
+        unknown_makers=unknown_makers(pairs, parts, seen, makers),
         advice=advice,
     )
     problems = [*_too_few(data, len(parts), real, synthetic), *_without_mask(data)]
-    warnings = [*_warnings(data, project, cohort, synthetic), *_not_new(data, seen), *unadvised]
+    warnings = [*_warnings(data, project, cohort, synthetic), *_not_new(data, seen), *of_model]
+    warnings += unknown_pairs(data.unknown_makers.values())
     # Measured by the job itself, so that before the first one the window knows of none.
     drawn = kept_conventions(project, labelled)
     learnt = {name: found for name, found in drawn.items() if name in {i.cohort for i in train}}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from typing import Any
@@ -24,6 +25,7 @@ from fetalstudio.engine.jobs.train.request import TrainRequest, TrainResult
 from fetalstudio.engine.jobs.train.verdict import compare, how_to_use
 from fetalstudio.engine.measured_conventions import measure_conventions
 from fetalstudio.engine.models.loading import FoundModel, find_model, load_segmenter
+from fetalstudio.engine.models.not_known import MAKERS
 from fetalstudio.engine.models.seen import Seen, seen_by
 from fetalstudio.engine.pictures import montage, overlay
 from fetalstudio.engine.process.events import Checkpoint, Epoch, Preview, Progress, Warned
@@ -82,6 +84,7 @@ def run(request: TrainRequest, report: Report, cancelled: CancelCheck) -> TrainR
             "started_from": model.name,
             "started_from_sha256": fingerprint(model.folder),
             "kind": kind_of(segmenter.card.architecture),
+            MAKERS: dict(Counter(data.unknown_makers.values())),
         }
         with resumable_run(
             project,
@@ -376,6 +379,7 @@ class _Training:
                 "drawn": self.drawn,
                 "real_frames": len(self.data.train),
                 "synthetic_pairs": len(self.data.pairs),
+                MAKERS: dict(Counter(self.data.unknown_makers.values())),
             },
             metrics=metrics,
         )
