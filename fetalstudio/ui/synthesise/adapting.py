@@ -356,7 +356,7 @@ def _described(data: AdaptData) -> str:
         f"{counted(len({i.subject for i in data.train}), 'subject')} ({cohorts}). Holds out "
         f"{counted(len(data.held_out), 'frame')} of "
         f"{counted(len({i.subject for i in data.held_out}), 'other subject')} to decide when "
-        "to stop. Test subjects are not used."
+        "to stop. Subjects that validate or test a segmenter are not used."
     )
 
 
