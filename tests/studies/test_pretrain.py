@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from fetalstudio.engine.models.loading import find_model
+from fetalstudio.formats.model_card import seen_subjects
 from fetalstudio.formats.neighbours import read_neighbours
 from fetalstudio.project.project import Project
 from fetalstudio.segmentation.compact import CompactConfig
@@ -118,6 +119,41 @@ def test_a_detail_stage_completes_a_synthesizer(
     assert learnt["frames"] == 2 and learnt["settings"]["steps"] == 1
     assert "judge learns" in learnt["held_out"]
     assert read_neighbours(tmp_path / "m") is not None
+
+
+@pytest.mark.slow
+def test_another_guidance_is_taught_by_a_synthesizer_that_follows_its_own(
+    sample_project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The model keeps the detail stage and counts what the one before it saw."""
+    before = find_model("synthesizer", "compact").folder
+    asked: list[float] = []
+    train = synthesizer.train
+
+    def watched(*args: Any, **keywords: Any) -> Any:
+        asked.append(keywords["teacher_follows"])
+        return train(*args, **keywords)
+
+    monkeypatch.setattr(synthesizer, "train", watched)
+    monkeypatch.setattr(synthesizer, "fidelity", lambda model, items: {"n": len(items)})
+    out = tmp_path / "m"
+    command = ["synthesizer", str(sample_project.path), "--steps", "1", "--batch", "1"]
+    command += ["--frames", "2", "--guidance", "1.75", "--start", str(before)]
+    command += ["--teacher", str(before), "--checkpoint", str(tmp_path / "c.pt")]
+    main([*command, "--out", str(out)])
+    assert asked == [2.5]
+    made, old = Synthesizer.load(out), Synthesizer.load(before)
+    assert (made.learnt_guidance, made.pipeline.config.default_guidance) == (1.75, 1.0)
+    assert isinstance(made.finish, Detail) and isinstance(old.finish, Detail)
+    weights = made.finish.net.state_dict()
+    kept = {k: v for k, v in old.finish.net.state_dict().items() if k != "gains"}
+    assert kept and all(weights[name].equal(value) for name, value in kept.items())
+    learnt = made.card.training_data
+    assert learnt["base"] == old.card.training_data and learnt["frames"] == 2
+    assert learnt["detail"]["equalised_on"] == 2
+    assert seen_subjects(before) < seen_subjects(out)
+    known, now = read_neighbours(before), read_neighbours(out)
+    assert known is not None and now is not None and set(known.ids) < set(now.ids)
 
 
 def test_frames_to_learn_from_are_drawn_by_the_seed(
