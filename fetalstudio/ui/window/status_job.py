@@ -103,6 +103,6 @@ class StatusJob(QWidget):
 
 
 def _named(waiting: Sequence[JobHandle[Any]]) -> str:
-    """The waiting jobs after the title of the running one, such as " (then Exporting)"."""
-    titles = [handle.job.title for handle in waiting]
+    """The waiting jobs after the title of the running one, such as " (then exporting)"."""
+    titles = [handle.job.title[:1].lower() + handle.job.title[1:] for handle in waiting]
     return f" (then {', '.join(dict.fromkeys(titles))})" if titles else ""

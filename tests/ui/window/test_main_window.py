@@ -542,12 +542,12 @@ def test_the_status_bar_names_the_jobs_that_wait(
     with qtbot.waitSignal(running.started, timeout=30_000):
         pass
     waiting = [session.submit(ask(*job)) for job in (("steps", 1), ("echo", 1))]
-    assert title.text() == "Testing steps (then Testing steps, Testing echo)"
+    assert title.text() == "Testing steps (then testing steps, testing echo)"
     title.resize(title.fontMetrics().horizontalAdvance(title.text()) - 1, title.height())
     assert title.shown() == "Testing steps (2 waiting)"
     with qtbot.waitSignal(waiting[0].ended, timeout=30_000):
         waiting[0].cancel()
-    assert title.text() == "Testing steps (then Testing echo)"
+    assert title.text() == "Testing steps (then testing echo)"
     read: list[str] = []
 
     def stay() -> None:
