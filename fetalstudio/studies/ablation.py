@@ -46,6 +46,7 @@ from fetalstudio.segmentation.segmenter import Segmenter
 from fetalstudio.simulation import simulated_frames
 from fetalstudio.synthesis.bands import FACTOR
 from fetalstudio.synthesis.conditions import CANVAS, STYLES, Condition
+from fetalstudio.synthesis.guidance import PLAIN
 from fetalstudio.synthesis.pipeline import CompactPipeline, build_scheduler
 from fetalstudio.synthesis.synthesizer import Synthesizer
 from fetalstudio.synthesis.training import TrainSettings, train
@@ -295,7 +296,7 @@ def _trained(
     name: str,
     stopped: Sequence[bool],
 ) -> CompactPipeline:
-    common: Mapping[str, Any] = {"steps": options.steps, "batch": options.batch, "guidance": 1.0}
+    common: Mapping[str, Any] = {"steps": options.steps, "batch": options.batch, "guidance": PLAIN}
     simulated = simulated_frames(variant.simulated, 0, size=(480, 324))
     return train(
         [*learnt, *(frame.labelled() for frame in simulated)],

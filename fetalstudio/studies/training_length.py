@@ -26,6 +26,7 @@ from fetalstudio.studies.ablation import (
     figures,
     table_row,
 )
+from fetalstudio.synthesis.guidance import Guidance
 from fetalstudio.synthesis.pipeline import CompactPipeline, build_scheduler, build_unet
 
 WEIGHTS = {"moving average": "average", "last step": "model"}
@@ -62,7 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 f"{path} is not a checkpoint of a synthesizer's training. Name one of pretrain."
             )
         # A model that has learnt guidance must not be guided again.
-        guidance = 1.0 if state["settings"]["guidance"] > 1 else GUIDANCE
+        learnt = Guidance.read(state["settings"]["guidance"])
+        guidance = GUIDANCE if learnt.plain else 1.0
         for weights in WEIGHTS:
             pipeline = pipeline_of(state, weights).to(pick_device())
             found = figures(pipeline, targets, judge, Sampling(guidance=guidance), options.seeds)

@@ -25,6 +25,7 @@ from fetalstudio.synthesis.closer import closer_condition, closer_view, made_aro
 from fetalstudio.synthesis.conditions import CANVAS, STYLES, Condition, Surroundings
 from fetalstudio.synthesis.detail import FROM_NOWHERE, Detail
 from fetalstudio.synthesis.grain import with_grain_of
+from fetalstudio.synthesis.guidance import Guidance
 from fetalstudio.synthesis.interface import Drawn, OnStep
 from fetalstudio.synthesis.lift import Image, Lift, enlarged, rounded
 from fetalstudio.synthesis.pipeline import SAMPLER, CompactPipeline
@@ -63,9 +64,9 @@ class Synthesizer:
     """See ``SceneSynthesizer``."""
 
     @property
-    def learnt_guidance(self) -> float:
-        """The guidance that one evaluation a step follows, because it was learnt; 1 for none."""
-        return float(self.card.training_data.get("settings", {}).get("guidance", 1.0))
+    def learnt_guidance(self) -> Guidance:
+        """The guidance that one evaluation a step follows, because it was learnt."""
+        return Guidance.read(self.card.training_data.get("settings", {}).get("guidance", 1.0))
 
     @classmethod
     def load(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from fetalstudio.learning import (
 )
 from fetalstudio.synthesis.bands import BANDS, to_bands
 from fetalstudio.synthesis.conditions import CANVAS, GRID, Condition, condition_tensors
+from fetalstudio.synthesis.guidance import PLAIN, Guidance
 from fetalstudio.synthesis.lift import Lift
 from fetalstudio.synthesis.pipeline import CompactPipeline, build_scheduler, build_unet
 
@@ -61,9 +62,9 @@ class TrainSettings:
     """Share of frames whose ellipse and style are withheld, for guidance."""
     drop_style: float = 0.15
     drop_sector: float = 0.25
-    guidance: float = 2.5
-    """The guidance that the model learns to follow by itself, so that sampling needs one evaluation
-    per step instead of two. With 1 it learns the data alone."""
+    guidance: Guidance = field(default_factory=Guidance)
+    """What the model learns to follow by itself, so that sampling needs one evaluation per step
+    instead of two. With a plain one it learns the data alone."""
     guidance_interval: tuple[float, float] = (0.1, 0.95)
     """Noise levels within which the guidance is learnt."""
     level_mean: float = 0.7
@@ -82,7 +83,7 @@ def train(
     *,
     start: CompactPipeline | None = None,
     teacher: CompactPipeline | None = None,
-    teacher_follows: float = 1.0,
+    teacher_follows: Guidance = PLAIN,
     unlabelled: Sequence[LabelledFrame] = (),
     make: type[CompactPipeline] = CompactPipeline,
     device: torch.device | None = None,
@@ -93,7 +94,7 @@ def train(
 
     Training begins with a copy of ``start`` instead of random weights if it is given. With a
     ``teacher``, its guided answers are learnt instead of the frames, which takes far fewer steps;
-    ``teacher_follows`` is the guidance that it has learnt to follow itself, 1 for none. Raises
+    ``teacher_follows`` is the guidance that it has learnt to follow itself. Raises
     ``ValueError`` if the teacher normalises bands differently from ``start``. Half of each batch
     are ``unlabelled`` frames, if there are any: their ellipse and style are not learnt, and their
     ellipse is only kept in the frame when they are varied. ``make`` may be another type of
@@ -134,7 +135,7 @@ def train(
         workers=workers,
     )
     # A model that learnt the guidance is sampled without it.
-    guidance = 1.0 if settings.guidance > 1 else 2.5
+    guidance = 2.5 if settings.guidance.plain else 1.0
     return make(averaged, build_scheduler(), mean, std, default_guidance=guidance)
 
 
@@ -183,6 +184,8 @@ class _Batch:
     asked: tuple[Tensor, Tensor]
     guided: list[int]
     """Indices of the frames whose ellipse is given."""
+    styles: list[str]
+    """Their styles, withheld or not."""
     free: tuple[Tensor, Tensor]
     """Their conditions without ellipse and style."""
     noise: Tensor
@@ -197,10 +200,8 @@ def _draw(
     settings: TrainSettings,
     rng: np.random.Generator,
 ) -> _Batch:
-    drawn = [
-        _vary(rng, examples[index], settings)
-        for index in rng.integers(0, len(examples), settings.batch)
-    ]
+    chosen = [examples[index] for index in rng.integers(0, len(examples), settings.batch)]
+    drawn = [_vary(rng, example, settings) for example in chosen]
     for place in range(settings.batch // 2 if unlabelled else 0):
         image, condition = _vary(rng, unlabelled[int(rng.integers(len(unlabelled)))], settings)
         drawn[place] = image, replace(condition, ellipse=None, style="any")
@@ -214,6 +215,7 @@ def _draw(
         _to_unit(np.stack([image for image, _ in drawn])),
         condition_tensors(conditions, cpu),
         guided,
+        [chosen[i].style for i in guided],
         condition_tensors(free, cpu) if free else (torch.empty(0), torch.empty(0)),
         torch.from_numpy(noise),
         torch.from_numpy(logits).sigmoid(),
@@ -224,7 +226,7 @@ def _step_loss(
     pipeline: CompactPipeline,
     settings: TrainSettings,
     teacher: CompactPipeline | None,
-    teacher_follows: float,
+    teacher_follows: Guidance,
     batch: _Batch,
 ) -> Tensor:
     device = pipeline.unet.device
@@ -235,16 +237,17 @@ def _step_loss(
     with autocast(device):
         velocity = pipeline.velocity(noisy, maps, labels, level)
         if teacher is None:
-            target, share = noise - clean, 1 - 1 / settings.guidance
+            target = noise - clean
+            share = [1 - 1 / settings.guidance.of(style) for style in batch.styles]
             guide, answer = pipeline, velocity
         else:
             with torch.no_grad():
                 target = teacher.velocity(noisy, maps, labels, level)
-            share = settings.guidance / teacher_follows - 1
+            share = [settings.guidance.of(s) / teacher_follows.of(s) - 1 for s in batch.styles]
             guide, answer = teacher, target
-        if share and batch.guided:
+        if any(share):
             pull = _guidance_pull(guide, batch, noisy, level, answer, settings)
-            target[batch.guided] += share * pull
+            target[batch.guided] += torch.tensor(share, device=device).view(-1, 1, 1, 1) * pull
     weights = torch.tensor(pipeline.config.band_std, device=device) ** settings.band_weighting
     weights = (weights / weights.mean()).view(1, -1, 1, 1)
     return (weights * (velocity - target).square()).mean()

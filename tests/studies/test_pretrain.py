@@ -20,6 +20,7 @@ from fetalstudio.studies.pretrain.__main__ import main
 from fetalstudio.studies.reliability import estimates
 from fetalstudio.synthesis.detail import Detail
 from fetalstudio.synthesis.equaliser import NEUTRAL
+from fetalstudio.synthesis.guidance import Guidance
 from fetalstudio.synthesis.synthesizer import Synthesizer
 
 
@@ -127,7 +128,7 @@ def test_another_guidance_is_taught_by_a_synthesizer_that_follows_its_own(
 ) -> None:
     """The model keeps the detail stage and counts what the one before it saw."""
     before = find_model("synthesizer", "compact").folder
-    asked: list[float] = []
+    asked: list[Guidance] = []
     train = synthesizer.train
 
     def watched(*args: Any, **keywords: Any) -> Any:
@@ -138,12 +139,20 @@ def test_another_guidance_is_taught_by_a_synthesizer_that_follows_its_own(
     monkeypatch.setattr(synthesizer, "fidelity", lambda model, items: {"n": len(items)})
     out = tmp_path / "m"
     command = ["synthesizer", str(sample_project.path), "--steps", "1", "--batch", "1"]
-    command += ["--frames", "2", "--guidance", "1.75", "--start", str(before)]
-    command += ["--teacher", str(before), "--checkpoint", str(tmp_path / "c.pt")]
+    command += ["--frames", "2", "--guidance", "1.75", "--first-guidance", "2"]
+    command += [
+        "--start",
+        str(before),
+        "--teacher",
+        str(before),
+        "--checkpoint",
+        str(tmp_path / "c.pt"),
+    ]
     main([*command, "--out", str(out)])
-    assert asked == [2.5]
+    assert asked == [Synthesizer.load(before).learnt_guidance]
     made, old = Synthesizer.load(out), Synthesizer.load(before)
-    assert (made.learnt_guidance, made.pipeline.config.default_guidance) == (1.75, 1.0)
+    assert made.learnt_guidance == Guidance(1.75, first=2.0)
+    assert made.pipeline.config.default_guidance == 1.0
     assert isinstance(made.finish, Detail) and isinstance(old.finish, Detail)
     weights = made.finish.net.state_dict()
     kept = {k: v for k, v in old.finish.net.state_dict().items() if k != "gains"}

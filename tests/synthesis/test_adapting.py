@@ -9,6 +9,7 @@ import torch
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.synthesis.adapting import Halt, adapt, adapt_settings
+from fetalstudio.synthesis.guidance import Guidance
 from fetalstudio.synthesis.pipeline import CompactPipeline, build_scheduler
 from tests.labelled import of_style
 from tests.synthesis.tiny_synthesizer import tiny_pipeline, tiny_synthesizer
@@ -53,7 +54,7 @@ def halted(parent: CompactPipeline, examples: list[LabelledFrame]) -> Runner:
         settings = adapt_settings(
             tiny_synthesizer(parent, guidance=2.5), steps=6, batch=2, learning_rate=1e-3, seed=0
         )
-        assert settings.guidance == 2.5
+        assert settings.guidance == Guidance(2.5)
         with contextlib.suppress(KeyboardInterrupt):
             adapt(
                 examples,

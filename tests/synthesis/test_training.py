@@ -11,6 +11,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.progress import Stopped
 from fetalstudio.learning import Watch
+from fetalstudio.synthesis.guidance import PLAIN, Guidance
 from fetalstudio.synthesis.pipeline import CompactPipeline, build_scheduler, build_unet
 from fetalstudio.synthesis.training import (
     TrainSettings,
@@ -106,7 +107,7 @@ def test_the_guidance_pulls_away_from_the_answer_without_the_ellipse(
     examples: list[LabelledFrame], tmp_path: Path
 ) -> None:
     pipeline = train(examples, SETTINGS, tmp_path / "c.pt")
-    settings = replace(SETTINGS, guidance=2.5, guidance_interval=(0.1, 0.95))
+    settings = replace(SETTINGS, guidance=Guidance(2.5), guidance_interval=(0.1, 0.95))
     batch = _draw(
         examples, [], replace(settings, drop_ellipse=0.0, batch=3), np.random.default_rng(0)
     )
@@ -124,8 +125,10 @@ def test_the_guidance_of_a_teacher_that_follows_one_is_that_which_is_asked_for(
     examples: list[LabelledFrame], tmp_path: Path
 ) -> None:
     """The targets are those of the same teacher without a guidance of its own."""
-    settings = replace(SETTINGS, guidance=1.75, drop_ellipse=0.0, guidance_interval=(0.0, 1.0))
-    plain = train(examples, replace(SETTINGS, steps=15, guidance=1.0), tmp_path / "plain.pt")
+    settings = replace(
+        SETTINGS, guidance=Guidance(1.75), drop_ellipse=0.0, guidance_interval=(0.0, 1.0)
+    )
+    plain = train(examples, replace(SETTINGS, steps=15, guidance=PLAIN), tmp_path / "plain.pt")
     batch = _draw(examples, [], settings, np.random.default_rng(0))
     asked = plain.velocity
 
@@ -134,28 +137,40 @@ def test_the_guidance_of_a_teacher_that_follows_one_is_that_which_is_asked_for(
         return free + 2.5 * (asked(noisy, maps, labels, level) - free)
 
     own = copy.deepcopy(plain)
-    taught = _step_loss(own, settings, plain, 1.0, batch)
+    taught = _step_loss(own, settings, plain, PLAIN, batch)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plain, "velocity", follows)
-        again = _step_loss(own, settings, plain, 2.5, batch)
-        assert not torch.isclose(_step_loss(own, settings, plain, 1.0, batch), taught)
+        again = _step_loss(own, settings, plain, Guidance(2.5), batch)
+        assert not torch.isclose(_step_loss(own, settings, plain, PLAIN, batch), taught)
     torch.testing.assert_close(again, taught)
-    still = _step_loss(own, replace(settings, guidance=1.0), plain, 1.0, batch)
+    still = _step_loss(own, replace(settings, guidance=PLAIN), plain, PLAIN, batch)
     assert float(still) == 0.0 < float(taught)
+
+
+def test_the_first_trimester_is_taught_its_own_guidance(
+    examples: list[LabelledFrame], tmp_path: Path
+) -> None:
+    plain = train(examples, replace(SETTINGS, steps=15, guidance=PLAIN), tmp_path / "plain.pt")
+    settings = replace(SETTINGS, drop_ellipse=0.0, guidance=Guidance(1.0, first=2.5))
+    of_first = [of_style(frame.image, frame.ellipse, "first") for frame in examples]
+    for frames, taught in ((examples, False), (of_first, True)):
+        batch = _draw(frames, [], settings, np.random.default_rng(0))
+        loss = _step_loss(copy.deepcopy(plain), settings, plain, PLAIN, batch)
+        assert (float(loss) > 0) is taught
 
 
 @pytest.mark.slow
 def test_a_teachers_guided_answers_are_learnt(
     examples: list[LabelledFrame], tmp_path: Path
 ) -> None:
-    plain = replace(SETTINGS, steps=15, warmup=10, learning_rate=4e-3, guidance=1.0)
+    plain = replace(SETTINGS, steps=15, warmup=10, learning_rate=4e-3, guidance=PLAIN)
     teacher = train(examples, plain, tmp_path / "teacher.pt")
     still: list[float] = []
     watch = Watch(lambda _step, loss: still.append(loss), lambda: bool(still))
     train(examples, plain, tmp_path / "same.pt", start=teacher, teacher=teacher, watch=watch)
     assert still[0] < 1e-6  # without guidance there is nothing to learn from oneself
     losses: list[float] = []
-    guided = replace(plain, steps=30, guidance=4.0, guidance_interval=(0.0, 1.0))
+    guided = replace(plain, steps=30, guidance=Guidance(4.0), guidance_interval=(0.0, 1.0))
     watch = Watch(lambda _step, loss: losses.append(loss))
     train(examples, guided, tmp_path / "own.pt", start=teacher, teacher=teacher, watch=watch)
     assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:10])
@@ -172,7 +187,7 @@ def test_what_a_model_learnt_is_not_asked_of_it_again(
     examples: list[LabelledFrame], tmp_path: Path
 ) -> None:
     guided = train(examples, replace(SETTINGS, steps=1), tmp_path / "guided.pt")
-    plain = train(examples, replace(SETTINGS, steps=1, guidance=1.0), tmp_path / "plain.pt")
+    plain = train(examples, replace(SETTINGS, steps=1, guidance=PLAIN), tmp_path / "plain.pt")
     assert guided.config.default_guidance == 1.0
     assert plain.config.default_guidance == 2.5
 

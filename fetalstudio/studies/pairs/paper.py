@@ -31,6 +31,7 @@ from fetalstudio.studies.pairs.plan import MORE_REAL, PRIMARY, REAL, Run
 from fetalstudio.studies.pairs.results import WAYS, HeldOut, Settings
 from fetalstudio.studies.pairs.segmenters import CPU, SMALL, Recipe
 from fetalstudio.studies.pairs.trial import Material, Trial
+from fetalstudio.synthesis.guidance import PLAIN
 from fetalstudio.synthesis.synthesizer import Synthesizer
 from fetalstudio.synthesis.training import TrainSettings, fit_lift, train
 
@@ -54,7 +55,7 @@ class Learning:
             learning_rate=self.learning_rate,
             ema=min(0.998, 1 - 10 / max(self.steps, 20)),
             seed=seed,
-            guidance=1.0,
+            guidance=PLAIN,
         )
 
     def said(self) -> dict[str, Any]:

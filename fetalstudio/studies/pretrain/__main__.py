@@ -97,6 +97,12 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--guidance", type=float, help="guidance that the synthesizer learns to follow; 1 for none"
     )
     parser.add_argument(
+        "--first-guidance",
+        type=float,
+        metavar="GUIDANCE",
+        help="another guidance for heads of the first trimester (with --guidance)",
+    )
+    parser.add_argument(
         "--simulated", type=int, default=0, metavar="N", help="number of simulated frames to add"
     )
     parser.add_argument(
@@ -113,6 +119,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.error("--simulated is outside 0 to 20000 frames; more do not fit into memory")
     if options.kind == "detail" and options.start is None:
         parser.error("--start: name the synthesizer that the detail stage is for")
+    if options.first_guidance is not None and options.guidance is None:
+        parser.error("--first-guidance: give the guidance of the others with --guidance")
     if options.kind == "judge" and options.accepted_pairs:
         parser.error("--accepted-pairs: the judge of synthetic frames learns from none of them")
     return options

@@ -23,6 +23,7 @@ from fetalstudio.studies.log import Log, say
 from fetalstudio.studies.pretrain.detail import equalise
 from fetalstudio.studies.pretrain.learnt_from import simulated_frames_of, training_data
 from fetalstudio.synthesis.detail import Detail
+from fetalstudio.synthesis.guidance import PLAIN, Guidance
 from fetalstudio.synthesis.lift import Lift
 from fetalstudio.synthesis.synthesizer import Synthesizer
 from fetalstudio.synthesis.training import TrainSettings, fit_lift, train
@@ -39,7 +40,8 @@ def build(data: Mapping[str, list[LabelledFrame]], options: argparse.Namespace) 
     # An average over more than a tenth of the training would still contain its first weights.
     settings = replace(settings, ema=min(settings.ema, 1 - 10 / max(options.steps, 20)))
     if options.guidance is not None:
-        settings = replace(settings, guidance=options.guidance)
+        guidance = Guidance(options.guidance, options.first_guidance)
+        settings = replace(settings, guidance=guidance)
     if options.learning_rate is not None:
         settings = replace(settings, learning_rate=options.learning_rate)
     start = None if options.start is None else Synthesizer.load(options.start)
@@ -51,7 +53,7 @@ def build(data: Mapping[str, list[LabelledFrame]], options: argparse.Namespace) 
             options.checkpoint,
             start=None if start is None else start.pipeline,
             teacher=None if teacher is None else teacher.pipeline,
-            teacher_follows=1.0 if teacher is None else teacher.learnt_guidance,
+            teacher_follows=PLAIN if teacher is None else teacher.learnt_guidance,
             device=pick_device(),
             workers=options.workers,
             watch=Watch(Log(), lambda: stopped[0]),
