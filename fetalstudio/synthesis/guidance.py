@@ -11,7 +11,7 @@ class Guidance:
     """How strongly ellipse and style are followed.
 
     A guided answer is the one without them, plus this many times what they change. 1 is the plain
-    answer: heads are less faithful. Above 2, skulls are more even than real ones.
+    answer. The larger it is, the more faithful heads are, and the more even skulls.
     """
 
     usual: float = 2.5

@@ -140,15 +140,8 @@ def test_another_guidance_is_taught_by_a_synthesizer_that_follows_its_own(
     out = tmp_path / "m"
     command = ["synthesizer", str(sample_project.path), "--steps", "1", "--batch", "1"]
     command += ["--frames", "2", "--guidance", "1.75", "--first-guidance", "2"]
-    command += [
-        "--start",
-        str(before),
-        "--teacher",
-        str(before),
-        "--checkpoint",
-        str(tmp_path / "c.pt"),
-    ]
-    main([*command, "--out", str(out)])
+    command += ["--start", str(before), "--teacher", str(before)]
+    main([*command, "--checkpoint", str(tmp_path / "c.pt"), "--out", str(out)])
     assert asked == [Synthesizer.load(before).learnt_guidance]
     made, old = Synthesizer.load(out), Synthesizer.load(before)
     assert made.learnt_guidance == Guidance(1.75, first=2.0)

@@ -6,12 +6,8 @@ from tests.synthesis.tiny_synthesizer import tiny_synthesizer
 
 def test_the_first_trimester_may_have_a_guidance_of_its_own() -> None:
     guidance = Guidance(1.75, first=2.5)
-    assert [guidance.of(style) for style in ("first", "second", "third", "any")] == [
-        2.5,
-        1.75,
-        1.75,
-        1.75,
-    ]
+    assert guidance.of("first") == 2.5
+    assert {guidance.of(style) for style in ("second", "third", "any")} == {1.75}
     assert Guidance(2.0).of("first") == 2.0
 
 
