@@ -25,8 +25,8 @@ def counted_are(n: int, noun: str) -> str:
 
 
 def percent(share: float, decimals: int = 0, *, signed: bool = False) -> str:
-    """``98 %``, or with a sign and decimals ``+1.2 %``; 1 is 100 %."""
-    return f"{100 * share:{'+' if signed else ''}.{decimals}f} %"
+    """``98 %``, or with a sign and decimals ``+1.2 %``; 1 is 100 %. Nothing is never negative."""
+    return f"{100 * share:{'+' if signed else ''}z.{decimals}f} %"
 
 
 def listed(names: Collection[str], most: int) -> str:

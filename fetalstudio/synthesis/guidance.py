@@ -18,12 +18,22 @@ class Guidance:
     first: float | None = None
     """For heads of the first trimester, whose skull is faint; None for the usual one."""
 
+    def __post_init__(self) -> None:
+        """Raises ``ValueError`` for anything else than numbers of 1 to 10."""
+        if not _possible(self.usual) or not (self.first is None or _possible(self.first)):
+            raise ValueError(f"a guidance is 1 to 10, not {self.usual!r} or {self.first!r}")
+
     @classmethod
     def read(cls, value: object) -> Guidance:
-        """The guidance in a card or a checkpoint; the older ones have one number."""
-        if isinstance(value, Mapping):
-            return cls(**value)
-        return cls(float(str(value)))
+        """The guidance in a card or a checkpoint; the older ones have one number.
+
+        Raises ``ValueError`` for anything else.
+        """
+        numbers = value if isinstance(value, Mapping) else {"usual": value}
+        try:
+            return cls(**{"usual": None, **numbers})
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"the guidance that it learnt is {value!r}") from error
 
     @property
     def plain(self) -> bool:
@@ -33,6 +43,12 @@ class Guidance:
     def of(self, style: str) -> float:
         """The guidance of a frame of this style."""
         return self.first if style == "first" and self.first is not None else self.usual
+
+
+def _possible(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return 1 <= value <= 10
 
 
 PLAIN = Guidance(1.0)

@@ -18,7 +18,7 @@ from torch import Tensor
 from fetalstudio.core.errors import InputError, UserError, is_out_of_memory
 from fetalstudio.core.geometry import Affine, Size, letterbox, warp
 from fetalstudio.core.sector import seen_sector
-from fetalstudio.formats.model_card import ModelCard, fingerprint
+from fetalstudio.formats.model_card import INTACT_COPY, ModelCard, fingerprint
 from fetalstudio.learning import pick_device
 from fetalstudio.synthesis.alignment import HeadFinder, aligned
 from fetalstudio.synthesis.closer import closer_condition, closer_view, made_around
@@ -65,8 +65,19 @@ class Synthesizer:
 
     @property
     def learnt_guidance(self) -> Guidance:
-        """The guidance that one evaluation a step follows, because it was learnt."""
-        return Guidance.read(self.card.training_data.get("settings", {}).get("guidance", 1.0))
+        """The guidance that one evaluation a step follows, because it was learnt.
+
+        Raises :class:`InputError` if the card tells it in a form that no training writes.
+        """
+        settings = self.card.training_data.get("settings", {})
+        try:
+            if not isinstance(settings, Mapping):
+                raise ValueError(f"its settings are {settings!r}")
+            return Guidance.read(settings.get("guidance", 1.0))
+        except ValueError as error:
+            raise InputError(
+                f"The card of the synthesizer {self.card.name} is damaged: {error}. {INTACT_COPY}"
+            ) from error
 
     @classmethod
     def load(

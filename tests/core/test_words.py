@@ -13,6 +13,7 @@ from fetalstudio.core.words import (
     format_duration,
     listed,
     natural_order,
+    percent,
     quoted,
 )
 
@@ -34,6 +35,16 @@ from fetalstudio.core.words import (
 )
 def test_durations_read_well(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(0.0123, "+1.2 %"), (-0.0123, "-1.2 %"), (-0.0004, "+0.0 %"), (0.0004, "+0.0 %")],
+)
+def test_a_signed_percentage_that_rounds_to_nothing_is_not_negative(
+    share: float, text: str
+) -> None:
+    assert percent(share, 1, signed=True) == text
 
 
 def test_a_count_has_its_verb() -> None:

@@ -158,13 +158,21 @@ def test_another_guidance_is_taught_by_a_synthesizer_that_follows_its_own(
     assert known is not None and now is not None and set(known.ids) < set(now.ids)
 
 
-def test_a_guidance_of_the_first_trimester_alone_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("guidance", "message"),
+    [
+        (("--first-guidance", "2"), "with --guidance"),
+        (("--guidance", "0"), "are 1 to 10"),
+        (("--guidance", "2", "--first-guidance", "11"), "are 1 to 10"),
+    ],
+)
+def test_a_guidance_that_cannot_be_learnt_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], guidance: tuple[str, ...], message: str
 ) -> None:
-    command = ["synthesizer", str(tmp_path), "--steps", "1", "--first-guidance", "2"]
+    command = ["synthesizer", str(tmp_path), "--steps", "1", *guidance]
     with pytest.raises(SystemExit):
         main([*command, "--checkpoint", str(tmp_path / "c.pt"), "--out", str(tmp_path / "m")])
-    assert "with --guidance" in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_frames_to_learn_from_are_drawn_by_the_seed(

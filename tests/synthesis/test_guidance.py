@@ -1,5 +1,6 @@
 import pytest
 
+from fetalstudio.core.errors import InputError
 from fetalstudio.synthesis.guidance import PLAIN, Guidance
 from tests.synthesis.tiny_synthesizer import tiny_synthesizer
 
@@ -24,3 +25,12 @@ def test_cards_have_one_number_or_that_of_the_first_trimester_too() -> None:
     both = {"usual": 1.75, "first": 2.5}
     assert tiny_synthesizer(guidance=both).learnt_guidance == Guidance(1.75, first=2.5)
     assert tiny_synthesizer().learnt_guidance == PLAIN
+
+
+@pytest.mark.parametrize(
+    "guidance",
+    ["strong", True, 0.5, float("nan"), {"usual": 2, "third": 3}, {"first": 2.5}, [2.5], None],
+)
+def test_a_damaged_guidance_in_a_card_is_told_with_a_cure(guidance: object) -> None:
+    with pytest.raises(InputError, match=r"card of the synthesizer tiny is damaged.*intact copy"):
+        _ = tiny_synthesizer(guidance=guidance).learnt_guidance

@@ -121,6 +121,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.error("--start: name the synthesizer that the detail stage is for")
     if options.first_guidance is not None and options.guidance is None:
         parser.error("--first-guidance: give the guidance of the others with --guidance")
+    for guidance in (options.guidance, options.first_guidance):
+        if guidance is not None and not 1 <= guidance <= 10:
+            parser.error("--guidance and --first-guidance are 1 to 10")
     if options.kind == "judge" and options.accepted_pairs:
         parser.error("--accepted-pairs: the judge of synthetic frames learns from none of them")
     return options
