@@ -27,6 +27,7 @@ from fetalstudio.formats.files import atomic_path
 
 Module = TypeVar("Module", bound=nn.Module)
 Batch = TypeVar("Batch")
+_CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,14 +113,22 @@ class OptimizerSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
-    """Callbacks of a training, and how often it is saved."""
+class TrainingRun:
+    """One run of a training: where it is kept and calculated, and who follows it.
 
+    None of this changes what is learnt. A training may be resumed by a run that differs in it.
+    """
+
+    checkpoint: Path
+    """The training resumes from this file if it exists, and is saved there."""
     on_step: Callable[[int, float], None] = lambda step, loss: None
     """Called after each step with (steps done, loss)."""
     stopped: Callable[[], bool] = lambda: False
     """Checked before each step. If it returns True, the state is saved and the training ends."""
     save_every_s: float = 120.0
+    device: torch.device = _CPU
+    workers: int = 0
+    """Processes that draw the batches ahead, so that a GPU does not wait."""
 
 
 def train_resumably(
@@ -127,19 +136,16 @@ def train_resumably(
     draw: Callable[[np.random.Generator], Batch],
     loss_of: Callable[[Batch], Tensor],
     settings: OptimizerSettings,
-    checkpoint: Path,
-    *,
-    watch: Watch,
+    run: TrainingRun,
     keep: Mapping[str, Any],
-    workers: int = 0,
 ) -> Module:
-    """Train with AdamW, or resume from ``checkpoint``. Returns the averaged module.
+    """Train with AdamW, or resume. Returns the averaged module.
 
-    ``draw`` makes a batch on the CPU with a generator that is seeded by the step, so a resumed
-    training sees the same batches as an uninterrupted one. This holds for any number of
-    ``workers``, which are processes that draw ahead so that a GPU does not wait. ``draw`` must then
-    be picklable. ``keep`` (plain values) is stored in the checkpoint. Raises :class:`UserError` if
-    the loss is not finite or a checkpoint cannot be written.
+    The ``module`` is on the device of the ``run``. ``draw`` makes a batch on the CPU with a
+    generator that is seeded by the step, so a resumed training sees the same batches as an
+    uninterrupted one, with any number of workers. It must be picklable for workers. ``keep`` (plain
+    values) is stored in the checkpoint. Raises :class:`UserError` if the loss is not finite or a
+    checkpoint cannot be written.
     """
     optimizer = torch.optim.AdamW(
         module.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
@@ -147,7 +153,7 @@ def train_resumably(
     average = MovingAverage(module, settings.ema, seasoned=settings.seasoned)
     schedule = Schedule(settings.learning_rate, settings.steps, settings.warmup, settings.plateau)
     step = 0
-    if state := load_checkpoint(checkpoint):
+    if state := load_checkpoint(run.checkpoint):
         module.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         average.restore(state["average"])
@@ -155,11 +161,11 @@ def train_resumably(
 
     def save() -> None:
         parts = {"model": module.state_dict(), "optimizer": optimizer.state_dict()}
-        save_checkpoint(checkpoint, {**keep, **parts, "average": average.state(), "step": step})
+        save_checkpoint(run.checkpoint, {**keep, **parts, "average": average.state(), "step": step})
 
     saved_at = time.monotonic()
-    for batch in _batches(_Drawn(draw, settings.seed, range(step, settings.steps)), workers):
-        if watch.stopped():
+    for batch in _batches(_Drawn(draw, settings.seed, range(step, settings.steps)), run.workers):
+        if run.stopped():
             break
         for group in optimizer.param_groups:
             group["lr"] = schedule.rate(step)
@@ -168,8 +174,8 @@ def train_resumably(
             # Stop before it reaches the weights and the checkpoint.
             raise UserError(
                 f"The loss of the training is not a finite number after {step} steps. The last "
-                f"checkpoint, {checkpoint}, is from before. Start a new training with a smaller "
-                "learning rate."
+                f"checkpoint, {run.checkpoint}, is from before. Start a new training with a "
+                "smaller learning rate."
             )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -177,8 +183,8 @@ def train_resumably(
         optimizer.step()
         average.update(module)
         step += 1
-        watch.on_step(step, loss.item())
-        if time.monotonic() - saved_at > watch.save_every_s:
+        run.on_step(step, loss.item())
+        if time.monotonic() - saved_at > run.save_every_s:
             save()
             saved_at = time.monotonic()
     save()

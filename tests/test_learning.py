@@ -11,7 +11,7 @@ import torch
 from fetalstudio.core.errors import UserError
 from fetalstudio.learning import (
     OptimizerSettings,
-    Watch,
+    TrainingRun,
     load_checkpoint,
     save_checkpoint,
     train_resumably,
@@ -32,8 +32,7 @@ def test_a_loss_that_is_no_number_ends_the_training_and_is_not_saved(tmp_path: P
             lambda rng: next(steps),
             loss_of,
             OptimizerSettings(9, 1e-2, 0.0, ema=0.5, seed=0),
-            checkpoint,
-            watch=Watch(save_every_s=0),
+            TrainingRun(checkpoint, save_every_s=0),
             keep={},
         )
     saved = load_checkpoint(checkpoint)

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -19,7 +18,7 @@ from torch.nn import functional
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.geometry import Affine
 from fetalstudio.core.labelled import LabelledFrame
-from fetalstudio.learning import OptimizerSettings, Watch, autocast, train_resumably
+from fetalstudio.learning import OptimizerSettings, TrainingRun, autocast, train_resumably
 from fetalstudio.segmentation.outline import (
     RAYS,
     OutlineConfig,
@@ -81,20 +80,16 @@ class _Learner(nn.Module):
 def pretrain_outline(
     examples: Sequence[LabelledFrame],
     settings: OutlineSettings,
-    checkpoint: Path,
+    run: TrainingRun,
     *,
     simulated: Sequence[LabelledFrame] = (),
     config: OutlineConfig | None = None,
-    device: torch.device | None = None,
-    workers: int = 0,
-    watch: Watch | None = None,
 ) -> OutlineNet:
-    """Train, or resume from ``checkpoint``. Returns the averaged network in evaluation mode.
+    """Train, or resume. Returns the averaged network in evaluation mode.
 
-    ``settings`` say how often one of the ``simulated`` frames is drawn. ``workers`` processes draw
-    the batches ahead, see ``learning.train_resumably``.
+    ``settings`` say how often one of the ``simulated`` frames is drawn.
     """
-    device = device or torch.device("cpu")
+    device = run.device
     torch.manual_seed(settings.seed)
     learner = _Learner(config or OutlineConfig()).to(device)
     shares = np.array([settings.third if e.style == "third" else 1.0 for e in examples])
@@ -123,10 +118,8 @@ def pretrain_outline(
         partial(_draw, [*examples, *simulated], shares, settings),
         loss_of,
         optimizer,
-        checkpoint,
-        watch=watch or Watch(),
+        run,
         keep={"settings": asdict(settings)},
-        workers=workers,
     )
     return trained.net
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -19,7 +18,7 @@ from fetalstudio.core.augment import Augmentation, augment
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.geometry import Affine
 from fetalstudio.core.labelled import LabelledFrame
-from fetalstudio.learning import OptimizerSettings, Watch, autocast, train_resumably
+from fetalstudio.learning import OptimizerSettings, TrainingRun, autocast, train_resumably
 from fetalstudio.segmentation.compact import CompactConfig, build_compact
 from fetalstudio.segmentation.sam import Sam, decode, dice_ce, jittered_boxes, reached_iou
 from fetalstudio.simulation import Clutter, draw_clutter
@@ -69,20 +68,16 @@ class PretrainSettings:
 def pretrain(
     examples: Sequence[LabelledFrame],
     settings: PretrainSettings,
-    checkpoint: Path,
+    run: TrainingRun,
     *,
     config: CompactConfig | None = None,
     start: Mapping[str, Tensor] | None = None,
-    device: torch.device | None = None,
-    workers: int = 0,
-    watch: Watch | None = None,
 ) -> Sam:
-    """Train, or resume from ``checkpoint``. Returns the averaged model in evaluation mode.
+    """Train, or resume. Returns the averaged model in evaluation mode.
 
     Training begins with the weights ``start``, of the same ``config``, or else with random ones.
-    ``workers`` processes draw the batches ahead, see ``learning.train_resumably``.
     """
-    device = device or torch.device("cpu")
+    device = run.device
     torch.manual_seed(settings.seed)
     sam = build_compact(config or CompactConfig()).to(device)
     if start is not None:
@@ -108,10 +103,8 @@ def pretrain(
         partial(_draw, examples, settings, sam.image_encoder.img_size),
         loss_of,
         optimizer,
-        checkpoint,
-        watch=watch or Watch(),
+        run,
         keep={"settings": asdict(settings)},
-        workers=workers,
     )
 
 

@@ -40,7 +40,7 @@ from fetalstudio.engine.cohort_split import (
 from fetalstudio.engine.models.loading import judge_model, load_segmenter
 from fetalstudio.engine.quality import pair_quality
 from fetalstudio.formats.files import write_bytes
-from fetalstudio.learning import Watch, pick_device, until_stopped
+from fetalstudio.learning import TrainingRun, pick_device, until_stopped
 from fetalstudio.project.project import Project
 from fetalstudio.segmentation.segmenter import Segmenter
 from fetalstudio.simulation import simulated_frames
@@ -301,12 +301,14 @@ def _trained(
     return train(
         [*learnt, *(frame.labelled() for frame in simulated)],
         replace(TrainSettings(), **{**common, **variant.settings}),
-        options.out / f"{name}.pt",
+        TrainingRun(
+            options.out / f"{name}.pt",
+            stopped=lambda: stopped[0],
+            device=pick_device(),
+            workers=options.workers,
+        ),
         start=start if variant.started else None,
         make=variant.pipeline,
-        device=pick_device(),
-        workers=options.workers,
-        watch=Watch(stopped=lambda: stopped[0]),
     )
 
 

@@ -30,7 +30,7 @@ from fetalstudio.core.metrics import dice
 from fetalstudio.core.statistics import mean_interval
 from fetalstudio.engine.cohort_split import bundled_parts, labelled_frames, of_part, some_of
 from fetalstudio.formats.files import write_bytes
-from fetalstudio.learning import Watch, pick_device, until_stopped
+from fetalstudio.learning import TrainingRun, pick_device, until_stopped
 from fetalstudio.project.project import Project
 from fetalstudio.segmentation.compact import CompactConfig
 from fetalstudio.segmentation.pretraining import VARIED, PretrainSettings, pretrain
@@ -111,11 +111,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             sam = pretrain(
                 learnt,
                 settings,
-                options.out / f"{name}.pt",
+                TrainingRun(
+                    options.out / f"{name}.pt",
+                    stopped=lambda: stopped[0],
+                    device=pick_device(),
+                    workers=options.workers,
+                ),
                 config=config,
-                device=pick_device(),
-                workers=options.workers,
-                watch=Watch(stopped=lambda: stopped[0]),
             )
             if stopped[0]:
                 return

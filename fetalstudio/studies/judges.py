@@ -43,7 +43,7 @@ from fetalstudio.engine.models.loading import (
 from fetalstudio.engine.quality import pair_quality
 from fetalstudio.formats.files import write_bytes
 from fetalstudio.formats.model_card import fingerprint
-from fetalstudio.learning import Watch, until_stopped
+from fetalstudio.learning import TrainingRun, until_stopped
 from fetalstudio.project.project import Project
 from fetalstudio.segmentation.segmenter import Segmenter
 from fetalstudio.studies.kept import same_study
@@ -161,9 +161,9 @@ class Study:
             nonlocal reached
             reached = step
 
-        watch = Watch(on_step, lambda: stopped[0], save_every_s=60)
+        run = TrainingRun(state, on_step, lambda: stopped[0], save_every_s=60)
         learnt = [learn[i] for i in order[:count]]
-        judge = trained((learnt,), self.recipe, seed, state, watch=watch)
+        judge = trained((learnt,), self.recipe, seed, run)
         if stopped[0] and reached < self.recipe.steps:
             return None
         shutil.rmtree(state.parent)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fetalstudio.core.labelled import LabelledFrame
-from fetalstudio.learning import Watch, load_checkpoint
+from fetalstudio.learning import TrainingRun, load_checkpoint
 from fetalstudio.synthesis.pipeline import CompactPipeline
 from fetalstudio.synthesis.synthesizer import Synthesizer
 from fetalstudio.synthesis.training import TrainSettings, train
@@ -74,10 +74,8 @@ def adapt(
         def stop(halt: int = halt) -> bool:
             return done >= halt
 
-        watch = Watch(stepped, stop, save_every_s=60)
-        pipeline = train(
-            examples, settings, checkpoint, start=start, device=start.device, watch=watch
-        )
+        run = TrainingRun(checkpoint, stepped, stop, save_every_s=60, device=start.device)
+        pipeline = train(examples, settings, run, start=start)
         # Sampled in the same way as the parent.
         pipeline.register_modules(scheduler=copy.deepcopy(start.scheduler))
         pipeline.register_to_config(

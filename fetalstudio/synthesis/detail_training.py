@@ -7,9 +7,9 @@ the network sees are patches of both at the frame's own size, so it cannot remem
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -29,7 +29,7 @@ from fetalstudio.core.sector import sector_mask
 from fetalstudio.learning import (
     MovingAverage,
     Schedule,
-    Watch,
+    TrainingRun,
     autocast,
     load_checkpoint,
     save_checkpoint,
@@ -192,23 +192,20 @@ class _Patches:
 def train_detail(
     material: Sequence[Material],
     settings: DetailSettings,
-    checkpoint: Path,
-    *,
-    device: torch.device | None = None,
-    watch: Watch | None = None,
+    run: TrainingRun,
 ) -> DetailNet:
-    """Train, or resume from ``checkpoint``. Returns the averaged network.
+    """Train, or resume. Returns the averaged network.
 
-    Raises ``ValueError`` without material.
+    The ``run`` needs no workers, since patches are drawn on its device. Raises ``ValueError``
+    without material.
     """
     if not material:
         raise ValueError("no frame shows enough tissue to learn its detail from")
-    device, watch = device or torch.device("cpu"), watch or Watch()
     torch.manual_seed(settings.seed)
     lent = np.concatenate([m.speckle for m in material])
     mean, std = lent.mean(0).tolist(), np.maximum(lent.std(0), 1e-2).tolist()
-    net = DetailNet(settings.width, tuple(mean), tuple(std)).to(device)
-    critic = Critic().to(device)
+    net = DetailNet(settings.width, tuple(mean), tuple(std)).to(run.device)
+    critic = Critic().to(run.device)
     average = MovingAverage(net, settings.ema)
     schedule = Schedule(settings.learning_rate, settings.steps, settings.warmup, plateau=0.6)
     makers = [
@@ -216,7 +213,7 @@ def train_detail(
         for module in (net, critic)
     ]
     step = 0
-    if state := load_checkpoint(checkpoint):
+    if state := load_checkpoint(run.checkpoint):
         net.load_state_dict(state["net"])
         critic.load_state_dict(state["critic"])
         for maker, saved in zip(makers, state["makers"], strict=True):
@@ -226,7 +223,7 @@ def train_detail(
 
     def save() -> None:
         save_checkpoint(
-            checkpoint,
+            run.checkpoint,
             {
                 "net": net.state_dict(),
                 "critic": critic.state_dict(),
@@ -237,18 +234,20 @@ def train_detail(
             },
         )
 
-    while step < settings.steps and not watch.stopped():
+    saved_at = time.monotonic()
+    while step < settings.steps and not run.stopped():
         for maker, factor in zip(makers, (1.0, _CRITICS_PACE), strict=True):
             for group in maker.param_groups:
                 group["lr"] = factor * schedule.rate(step)
         rng = np.random.default_rng((settings.seed, step))
-        batch = _drawn(rng, net, material, settings, device)
+        batch = _drawn(rng, net, material, settings, run.device)
         loss = _step(net, critic, makers, batch, settings)
         average.update(net)
         step += 1
-        watch.on_step(step, loss)
-        if step % 250 == 0:
+        run.on_step(step, loss)
+        if time.monotonic() - saved_at > run.save_every_s:
             save()
+            saved_at = time.monotonic()
     save()
     return average.averaged(net)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,7 +17,7 @@ from fetalstudio.core.progress import NO_PROGRESS, Progress
 from fetalstudio.core.sector import sector_mask
 from fetalstudio.learning import (
     OptimizerSettings,
-    Watch,
+    TrainingRun,
     autocast,
     load_checkpoint,
     train_resumably,
@@ -76,44 +75,50 @@ class TrainSettings:
     sixteenths of the loss would be speckle; 2 is the error of the image."""
 
 
+@dataclass(frozen=True, slots=True)
+class Teacher:
+    """A model whose guided answers another one learns."""
+
+    pipeline: CompactPipeline
+    follows: Guidance = PLAIN
+    """The guidance that it has learnt to follow itself."""
+
+
 def train(
     examples: Sequence[LabelledFrame],
     settings: TrainSettings,
-    checkpoint: Path,
+    run: TrainingRun,
     *,
     start: CompactPipeline | None = None,
-    teacher: CompactPipeline | None = None,
-    teacher_follows: Guidance = PLAIN,
+    teacher: Teacher | None = None,
     unlabelled: Sequence[LabelledFrame] = (),
     make: type[CompactPipeline] = CompactPipeline,
-    device: torch.device | None = None,
-    workers: int = 0,
-    watch: Watch | None = None,
 ) -> CompactPipeline:
-    """Train, or resume from ``checkpoint``. Returns a pipeline with the averaged denoiser.
+    """Train, or resume. Returns a pipeline with the averaged denoiser.
 
     Training begins with a copy of ``start`` instead of random weights if it is given. With a
-    ``teacher``, its guided answers are learnt instead of the frames, which takes far fewer steps;
-    ``teacher_follows`` is the guidance that it has learnt to follow itself. Raises
-    ``ValueError`` if the teacher normalises bands differently from ``start``. Half of each batch
-    are ``unlabelled`` frames, if there are any: their ellipse and style are not learnt, and their
-    ellipse is only kept in the frame when they are varied. ``make`` may be another type of
-    pipeline. ``workers`` processes draw the batches ahead, see ``learning.train_resumably``.
+    ``teacher``, its guided answers are learnt instead of the frames, which takes far fewer steps.
+    Raises ``ValueError`` if the teacher normalises bands differently from ``start``. Half of each
+    batch are ``unlabelled`` frames, if there are any: their ellipse and style are not learnt, and
+    their ellipse is only kept in the frame when they are varied. ``make`` may be another type of
+    pipeline.
     """
-    device = device or torch.device("cpu")
     torch.manual_seed(settings.seed)
-    unet = build_unet(settings.widths).to(device)
+    unet = build_unet(settings.widths).to(run.device)
+    origin = start or (None if teacher is None else teacher.pipeline)
     # A resumed training keeps its normalisation.
-    if begun := load_checkpoint(checkpoint):
+    if begun := load_checkpoint(run.checkpoint):
         mean, std = begun["band_mean"], begun["band_std"]
-    elif (origin := start or teacher) is not None:
+    elif origin is not None:
         mean, std = list(origin.config.band_mean), list(origin.config.band_std)
     else:
         mean, std = band_statistics(examples, make.to_bands)
     if start is not None and not begun:
         unet.load_state_dict(start.unet.state_dict())
-    if teacher is not None and (teacher.config.band_mean, teacher.config.band_std) != (mean, std):
-        raise ValueError("the teacher was trained on bands normalised in another way")
+    if teacher is not None:
+        config = teacher.pipeline.config
+        if (config.band_mean, config.band_std) != (mean, std):
+            raise ValueError("the teacher was trained on bands normalised in another way")
     pipeline = make(unet, build_scheduler(), mean, std)
     optimizer = OptimizerSettings(
         settings.steps,
@@ -127,12 +132,10 @@ def train(
     averaged = train_resumably(
         unet,
         partial(_draw, examples, unlabelled, settings),
-        partial(_step_loss, pipeline, settings, teacher, teacher_follows),
+        partial(_step_loss, pipeline, settings, teacher),
         optimizer,
-        checkpoint,
-        watch=watch or Watch(),
+        run,
         keep={"band_mean": mean, "band_std": std, "settings": asdict(settings)},
-        workers=workers,
     )
     # A model that learnt the guidance is sampled without it.
     guidance = 2.5 if settings.guidance.plain else 1.0
@@ -225,8 +228,7 @@ def _draw(
 def _step_loss(
     pipeline: CompactPipeline,
     settings: TrainSettings,
-    teacher: CompactPipeline | None,
-    teacher_follows: Guidance,
+    teacher: Teacher | None,
     batch: _Batch,
 ) -> Tensor:
     device = pipeline.unet.device
@@ -242,9 +244,9 @@ def _step_loss(
             guide, answer = pipeline, velocity
         else:
             with torch.no_grad():
-                target = teacher.velocity(noisy, maps, labels, level)
-            share = [settings.guidance.of(s) / teacher_follows.of(s) - 1 for s in batch.styles]
-            guide, answer = teacher, target
+                target = teacher.pipeline.velocity(noisy, maps, labels, level)
+            share = [settings.guidance.of(s) / teacher.follows.of(s) - 1 for s in batch.styles]
+            guide, answer = teacher.pipeline, target
         if any(share):
             pull = _guidance_pull(guide, batch, noisy, level, answer, settings)
             target[batch.guided] += torch.tensor(share, device=device).view(-1, 1, 1, 1) * pull

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from fetalstudio.core.metrics import dice
 from fetalstudio.engine.models.catalogue import outline_folder
 from fetalstudio.engine.models.loading import load_outline
 from fetalstudio.formats.pictures.picture_files import read_image
-from fetalstudio.learning import Watch
+from fetalstudio.learning import TrainingRun
 from fetalstudio.segmentation.outline import (
     RAYS,
     OutlineConfig,
@@ -163,15 +164,13 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(tmp_path: Path) ->
     frames = [LabelledFrame.of(image, ellipse) for image, ellipse in HEADS]
     done: list[int] = []
 
-    def trained(name: str, watch: Watch) -> OutlineNet:
+    def trained(run: TrainingRun) -> OutlineNet:
         settings = OutlineSettings(steps=4, batch=2, cropped=0.5)
-        return pretrain_outline(
-            frames[3:], settings, tmp_path / name, simulated=frames[:3], config=TINY, watch=watch
-        )
+        return pretrain_outline(frames[3:], settings, run, simulated=frames[:3], config=TINY)
 
-    whole = trained("whole.pt", Watch()).state_dict()
-    stopping = Watch(lambda step, _loss: done.append(step), lambda: len(done) == 2)
-    trained("parts.pt", stopping)
+    whole = trained(TrainingRun(tmp_path / "whole.pt")).state_dict()
+    run = TrainingRun(tmp_path / "parts.pt")
+    trained(replace(run, on_step=lambda step, _: done.append(step), stopped=lambda: done == [1, 2]))
     assert done == [1, 2]
-    parts = trained("parts.pt", Watch()).state_dict()
+    parts = trained(run).state_dict()
     assert all(torch.equal(whole[name], parts[name]) for name in whole)

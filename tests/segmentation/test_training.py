@@ -13,7 +13,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.metrics import dice, iou
 from fetalstudio.core.training_settings import TrainingSettings
-from fetalstudio.learning import Watch
+from fetalstudio.learning import TrainingRun
 from fetalstudio.segmentation import fine_tuning
 from fetalstudio.segmentation.compact import CompactConfig, CompactEncoder, build_compact
 from fetalstudio.segmentation.embeddings import EmbeddingCache, encoder_key
@@ -56,17 +56,18 @@ def segmenter() -> Segmenter:
 
 def test_a_resumed_pretraining_is_the_unbroken_one(tmp_path: Path) -> None:
     settings = PretrainSettings(steps=6, batch=2)
-    whole = pretrain(EXAMPLES, settings, tmp_path / "whole.pt", config=TINY)
+    whole = pretrain(EXAMPLES, settings, TrainingRun(tmp_path / "whole.pt"), config=TINY)
     steps: list[int] = []
     pretrain(
         EXAMPLES,
         settings,
-        tmp_path / "broken.pt",
+        TrainingRun(
+            tmp_path / "broken.pt", lambda step, _loss: steps.append(step), lambda: len(steps) == 3
+        ),
         config=TINY,
-        watch=Watch(lambda step, _loss: steps.append(step), lambda: len(steps) == 3),
     )
     assert steps == [1, 2, 3]
-    resumed = pretrain(EXAMPLES, settings, tmp_path / "broken.pt", config=TINY)
+    resumed = pretrain(EXAMPLES, settings, TrainingRun(tmp_path / "broken.pt"), config=TINY)
     for key, value in whole.state_dict().items():
         torch.testing.assert_close(resumed.state_dict()[key], value, rtol=0, atol=1e-6)
 
@@ -76,9 +77,8 @@ def test_pretraining_learns(tmp_path: Path) -> None:
     pretrain(
         EXAMPLES,
         replace(PretrainSettings(), steps=60, batch=4, learning_rate=2e-3),
-        tmp_path / "c.pt",
+        TrainingRun(tmp_path / "c.pt", lambda _step, loss: losses.append(loss)),
         config=TINY,
-        watch=Watch(lambda _step, loss: losses.append(loss)),
     )
     assert np.mean(losses[-10:]) < 0.8 * np.mean(losses[:10])
 

@@ -132,7 +132,7 @@ def test_another_guidance_is_taught_by_a_synthesizer_that_follows_its_own(
     train = synthesizer.train
 
     def watched(*args: Any, **keywords: Any) -> Any:
-        asked.append(keywords["teacher_follows"])
+        asked.append(keywords["teacher"].follows)
         return train(*args, **keywords)
 
     monkeypatch.setattr(synthesizer, "train", watched)

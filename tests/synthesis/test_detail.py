@@ -20,7 +20,7 @@ from fetalstudio.core.spectrum import tissue_power
 from fetalstudio.engine.models.loading import find_model
 from fetalstudio.engine.models.verify import verify
 from fetalstudio.formats.pictures.picture_files import read_image
-from fetalstudio.learning import Watch
+from fetalstudio.learning import TrainingRun
 from fetalstudio.resources import samples_dir
 from fetalstudio.synthesis.conditions import CANVAS
 from fetalstudio.synthesis.detail import (
@@ -101,15 +101,18 @@ def test_canvases_are_reduced_redrawn_and_made(frame: LabelledFrame) -> None:
 
 def test_a_training_goes_on_where_it_stopped(material: list[Material], tmp_path: Path) -> None:
     settings = DetailSettings(steps=4, batch=2, width=4)
-    whole = train_detail(material, settings, tmp_path / "whole.pt")
+    whole = train_detail(material, settings, TrainingRun(tmp_path / "whole.pt"))
     done: list[int] = []
-    half = Watch(lambda step, loss: done.append(step), lambda: len(done) == 2)
-    train_detail(material, settings, tmp_path / "halves.pt", watch=half)
-    resumed = train_detail(material, settings, tmp_path / "halves.pt")
+    run = TrainingRun(tmp_path / "halves.pt")
+    half = replace(
+        run, on_step=lambda step, loss: done.append(step), stopped=lambda: len(done) == 2
+    )
+    train_detail(material, settings, half)
+    resumed = train_detail(material, settings, run)
     for one, other in zip(whole.parameters(), resumed.parameters(), strict=True):
         torch.testing.assert_close(one, other)
     with pytest.raises(ValueError, match="enough tissue"):
-        train_detail([], settings, tmp_path / "none.pt")
+        train_detail([], settings, TrainingRun(tmp_path / "none.pt"))
 
 
 def test_it_learns_to_add_detail_and_keeps_what_the_canvas_shows(
@@ -117,7 +120,7 @@ def test_it_learns_to_add_detail_and_keeps_what_the_canvas_shows(
 ) -> None:
     settings = DetailSettings(steps=50, batch=4, width=8, warmup=10, learning_rate=1e-3)
     own = next(one for one in material if one.frame.shape == SIZE[::-1])
-    detail = Detail(train_detail([own], settings, tmp_path / "state.pt"))
+    detail = Detail(train_detail([own], settings, TrainingRun(tmp_path / "state.pt")))
     plain = enlarged(own.canvases[0], SIZE)
     made = detail.apply(plain, 2.08, 0, frame.image)
     tissue = tissue_mask(frame.image)

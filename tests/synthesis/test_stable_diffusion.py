@@ -21,7 +21,7 @@ from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.progress import NO_PROGRESS
 from fetalstudio.formats.model_card import ModelCard
-from fetalstudio.learning import Watch, load_checkpoint
+from fetalstudio.learning import TrainingRun, load_checkpoint
 from fetalstudio.simulation import VERSION
 from fetalstudio.studies.campaigns.tiny_stable_diffusion import write_tiny
 from fetalstudio.synthesis.scene import Scene
@@ -187,9 +187,7 @@ def test_training_learns_and_touches_only_the_adapter(
         parts,
         examples,
         settings,
-        tmp_path / "c.pt",
-        device=CPU,
-        watch=Watch(on_step=lambda step, loss: losses.append(loss)),
+        TrainingRun(tmp_path / "c.pt", lambda step, loss: losses.append(loss)),
     )
     assert np.mean(losses[-5:]) < 0.9 * np.mean(losses[:5])
     now = {k.replace(".base_layer", ""): v for k, v in unet.state_dict().items()}
@@ -225,7 +223,7 @@ def test_a_conditioned_model_learns_to_use_the_drawn_ellipse(
         return kept[0]
 
     monkeypatch.setattr(training, "_cache", cache)
-    unet = training.train_lora(parts, examples, settings, tmp_path / "c.pt", device=CPU)
+    unet = training.train_lora(parts, examples, settings, TrainingRun(tmp_path / "c.pt"))
     assert kept[0].conditions is not None
     told_wrong = replace(kept[0], conditions=kept[0].conditions.roll(1, 0))
     judged = replace(settings, batch=16, caption_dropout=0.0)
@@ -252,9 +250,7 @@ def test_a_stopped_training_goes_on_as_if_it_had_not(
             load_parts(folder, None, torch.float32),
             examples,
             PAPER,
-            tmp_path / name,
-            device=CPU,
-            watch=Watch(on_step=on_step, stopped=lambda: steps >= stop_after),
+            TrainingRun(tmp_path / name, on_step, lambda: steps >= stop_after),
         )
         return {k: v for k, v in unet.state_dict().items() if "lora_" in k}
 
@@ -267,8 +263,7 @@ def test_a_stopped_training_goes_on_as_if_it_had_not(
             load_parts(folder, None, torch.float32),
             examples,
             replace(PAPER, rank=8),
-            tmp_path / "parts.pt",
-            device=CPU,
+            TrainingRun(tmp_path / "parts.pt"),
         )
 
 
@@ -697,7 +692,7 @@ def test_a_training_with_a_damaged_autoencoder_says_so(
         parts.vae.encoder.conv_out.bias.fill_(torch.nan)
     named = [replace(example, name=f"frame {i}") for i, example in enumerate(examples)]
     with pytest.raises(UserError, match="frame 0 are not numbers"):
-        training.train_lora(parts, named, PAPER, tmp_path / "state.pt", device=CPU)
+        training.train_lora(parts, named, PAPER, TrainingRun(tmp_path / "state.pt"))
     assert not (tmp_path / "state.pt").exists()
 
 
@@ -717,14 +712,12 @@ def test_training_that_runs_out_of_memory_goes_on_from_its_checkpoint(
     _runs_out(parts.unet, monkeypatch, after=3, times=1)
     warnings: list[str] = []
     steps: list[int] = []
-    watch = Watch(on_step=lambda step, loss: steps.append(step), save_every_s=0)
+    run = TrainingRun(tmp_path / "c.pt", lambda step, loss: steps.append(step), save_every_s=0)
     unet = training.train_lora(
         parts,
         examples,
         PAPER,
-        tmp_path / "c.pt",
-        device=CPU,
-        watch=watch,
+        run,
         warn=warnings.append,
     )
     assert steps == [1, 2, 3, 4]

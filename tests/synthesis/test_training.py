@@ -10,10 +10,11 @@ from torch import Tensor
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.progress import Stopped
-from fetalstudio.learning import Watch
+from fetalstudio.learning import TrainingRun
 from fetalstudio.synthesis.guidance import PLAIN, Guidance
 from fetalstudio.synthesis.pipeline import CompactPipeline, build_scheduler, build_unet
 from fetalstudio.synthesis.training import (
+    Teacher,
     TrainSettings,
     _draw,
     _guidance_pull,
@@ -46,17 +47,20 @@ def _weights(pipeline: CompactPipeline) -> torch.Tensor:
 def test_a_resumed_training_is_the_unbroken_one(
     examples: list[LabelledFrame], tmp_path: Path
 ) -> None:
-    whole = train(examples, SETTINGS, tmp_path / "whole.pt")
+    whole = train(examples, SETTINGS, TrainingRun(tmp_path / "whole.pt"))
     losses: list[float] = []
     train(
         examples,
         SETTINGS,
-        tmp_path / "broken.pt",
-        watch=Watch(lambda _step, loss: losses.append(loss), lambda: len(losses) == 2),
+        TrainingRun(
+            tmp_path / "broken.pt",
+            lambda _step, loss: losses.append(loss),
+            lambda: len(losses) == 2,
+        ),
     )
     assert len(losses) == 2
     # Whether other processes draw the batches makes no difference.
-    resumed = train(examples, SETTINGS, tmp_path / "broken.pt", workers=2)
+    resumed = train(examples, SETTINGS, TrainingRun(tmp_path / "broken.pt", workers=2))
     torch.testing.assert_close(_weights(resumed), _weights(whole), rtol=0, atol=1e-6)
 
 
@@ -65,7 +69,9 @@ def test_the_loss_falls(examples: list[LabelledFrame], tmp_path: Path) -> None:
     losses: list[float] = []
     settings = replace(SETTINGS, steps=40, learning_rate=8e-3)
     train(
-        examples, settings, tmp_path / "c.pt", watch=Watch(lambda _step, loss: losses.append(loss))
+        examples,
+        settings,
+        TrainingRun(tmp_path / "c.pt", lambda _step, loss: losses.append(loss)),
     )
     assert np.mean(losses[-10:]) < 0.9 * np.mean(losses[:10])
 
@@ -77,7 +83,9 @@ def test_the_ellipses_of_unlabelled_frames_are_not_learnt(
     middle = Ellipse(400, 270, 100, 90, 0)
     bare = [frame.redrawn(frame.image, middle) for frame in examples[1:]]
     learnt = [
-        _weights(train(examples[:1], settings, tmp_path / f"{i}.pt", unlabelled=others))
+        _weights(
+            train(examples[:1], settings, TrainingRun(tmp_path / f"{i}.pt"), unlabelled=others)
+        )
         for i, others in enumerate((examples[1:], bare, []))
     ]
     assert torch.equal(learnt[0], learnt[1])
@@ -92,13 +100,13 @@ def test_bands_are_normalised_by_the_training_frames(examples: list[LabelledFram
 
 
 def test_a_model_can_be_trained_further(examples: list[LabelledFrame], tmp_path: Path) -> None:
-    start = train(examples, SETTINGS, tmp_path / "first.pt")
+    start = train(examples, SETTINGS, TrainingRun(tmp_path / "first.pt"))
     before = _weights(start).clone()
     still = replace(SETTINGS, learning_rate=0.0)
-    further = train(examples[:1], still, tmp_path / "second.pt", start=start)
+    further = train(examples[:1], still, TrainingRun(tmp_path / "second.pt"), start=start)
     torch.testing.assert_close(_weights(further), before)
     assert list(further.config.band_mean) == list(start.config.band_mean)
-    moved = train(examples[:1], SETTINGS, tmp_path / "third.pt", start=start)
+    moved = train(examples[:1], SETTINGS, TrainingRun(tmp_path / "third.pt"), start=start)
     assert not torch.equal(_weights(moved), before)
     torch.testing.assert_close(_weights(start), before)
 
@@ -106,7 +114,7 @@ def test_a_model_can_be_trained_further(examples: list[LabelledFrame], tmp_path:
 def test_the_guidance_pulls_away_from_the_answer_without_the_ellipse(
     examples: list[LabelledFrame], tmp_path: Path
 ) -> None:
-    pipeline = train(examples, SETTINGS, tmp_path / "c.pt")
+    pipeline = train(examples, SETTINGS, TrainingRun(tmp_path / "c.pt"))
     settings = replace(SETTINGS, guidance=Guidance(2.5), guidance_interval=(0.1, 0.95))
     batch = _draw(
         examples, [], replace(settings, drop_ellipse=0.0, batch=3), np.random.default_rng(0)
@@ -128,7 +136,9 @@ def test_the_guidance_of_a_teacher_that_follows_one_is_that_which_is_asked_for(
     settings = replace(
         SETTINGS, guidance=Guidance(1.75), drop_ellipse=0.0, guidance_interval=(0.0, 1.0)
     )
-    plain = train(examples, replace(SETTINGS, steps=15, guidance=PLAIN), tmp_path / "plain.pt")
+    plain = train(
+        examples, replace(SETTINGS, steps=15, guidance=PLAIN), TrainingRun(tmp_path / "plain.pt")
+    )
     batch = _draw(examples, [], settings, np.random.default_rng(0))
     asked = plain.velocity
 
@@ -137,25 +147,27 @@ def test_the_guidance_of_a_teacher_that_follows_one_is_that_which_is_asked_for(
         return free + 2.5 * (asked(noisy, maps, labels, level) - free)
 
     own = copy.deepcopy(plain)
-    taught = _step_loss(own, settings, plain, PLAIN, batch)
+    taught = _step_loss(own, settings, Teacher(plain), batch)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plain, "velocity", follows)
-        again = _step_loss(own, settings, plain, Guidance(2.5), batch)
-        assert not torch.isclose(_step_loss(own, settings, plain, PLAIN, batch), taught)
+        again = _step_loss(own, settings, Teacher(plain, Guidance(2.5)), batch)
+        assert not torch.isclose(_step_loss(own, settings, Teacher(plain), batch), taught)
     torch.testing.assert_close(again, taught)
-    still = _step_loss(own, replace(settings, guidance=PLAIN), plain, PLAIN, batch)
+    still = _step_loss(own, replace(settings, guidance=PLAIN), Teacher(plain), batch)
     assert float(still) == 0.0 < float(taught)
 
 
 def test_the_first_trimester_is_taught_its_own_guidance(
     examples: list[LabelledFrame], tmp_path: Path
 ) -> None:
-    plain = train(examples, replace(SETTINGS, steps=15, guidance=PLAIN), tmp_path / "plain.pt")
+    plain = train(
+        examples, replace(SETTINGS, steps=15, guidance=PLAIN), TrainingRun(tmp_path / "plain.pt")
+    )
     settings = replace(SETTINGS, drop_ellipse=0.0, guidance=Guidance(1.0, first=2.5))
     of_first = [of_style(frame.image, frame.ellipse, "first") for frame in examples]
     for frames, taught in ((examples, False), (of_first, True)):
         batch = _draw(frames, [], settings, np.random.default_rng(0))
-        loss = _step_loss(copy.deepcopy(plain), settings, plain, PLAIN, batch)
+        loss = _step_loss(copy.deepcopy(plain), settings, Teacher(plain), batch)
         assert (float(loss) > 0) is taught
 
 
@@ -164,15 +176,17 @@ def test_a_teachers_guided_answers_are_learnt(
     examples: list[LabelledFrame], tmp_path: Path
 ) -> None:
     plain = replace(SETTINGS, steps=15, warmup=10, learning_rate=4e-3, guidance=PLAIN)
-    teacher = train(examples, plain, tmp_path / "teacher.pt")
+    teacher = train(examples, plain, TrainingRun(tmp_path / "teacher.pt"))
     still: list[float] = []
-    watch = Watch(lambda _step, loss: still.append(loss), lambda: bool(still))
-    train(examples, plain, tmp_path / "same.pt", start=teacher, teacher=teacher, watch=watch)
+    run = TrainingRun(
+        tmp_path / "same.pt", lambda _step, loss: still.append(loss), lambda: bool(still)
+    )
+    train(examples, plain, run, start=teacher, teacher=Teacher(teacher))
     assert still[0] < 1e-6  # without guidance there is nothing to learn from oneself
     losses: list[float] = []
     guided = replace(plain, steps=30, guidance=Guidance(4.0), guidance_interval=(0.0, 1.0))
-    watch = Watch(lambda _step, loss: losses.append(loss))
-    train(examples, guided, tmp_path / "own.pt", start=teacher, teacher=teacher, watch=watch)
+    run = TrainingRun(tmp_path / "own.pt", lambda _step, loss: losses.append(loss))
+    train(examples, guided, run, start=teacher, teacher=Teacher(teacher))
     assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:10])
 
 
@@ -180,14 +194,22 @@ def test_a_teacher_must_see_the_same_bands(examples: list[LabelledFrame], tmp_pa
     teacher = CompactPipeline(build_unet(SETTINGS.widths), build_scheduler())
     start = CompactPipeline(build_unet(SETTINGS.widths), build_scheduler(), [0.1] * 16)
     with pytest.raises(ValueError, match="another way"):
-        train(examples, SETTINGS, tmp_path / "c.pt", start=start, teacher=teacher)
+        train(
+            examples,
+            SETTINGS,
+            TrainingRun(tmp_path / "c.pt"),
+            start=start,
+            teacher=Teacher(teacher),
+        )
 
 
 def test_what_a_model_learnt_is_not_asked_of_it_again(
     examples: list[LabelledFrame], tmp_path: Path
 ) -> None:
-    guided = train(examples, replace(SETTINGS, steps=1), tmp_path / "guided.pt")
-    plain = train(examples, replace(SETTINGS, steps=1, guidance=PLAIN), tmp_path / "plain.pt")
+    guided = train(examples, replace(SETTINGS, steps=1), TrainingRun(tmp_path / "guided.pt"))
+    plain = train(
+        examples, replace(SETTINGS, steps=1, guidance=PLAIN), TrainingRun(tmp_path / "plain.pt")
+    )
     assert guided.config.default_guidance == 1.0
     assert plain.config.default_guidance == 2.5
 

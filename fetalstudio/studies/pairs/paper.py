@@ -16,7 +16,7 @@ import numpy as np
 
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.formats.model_card import CARD, ModelCard, fingerprint
-from fetalstudio.learning import Watch
+from fetalstudio.learning import TrainingRun
 from fetalstudio.studies.pairs.drawing import (
     AFRICA,
     HC18,
@@ -85,11 +85,9 @@ class Learning:
         pipeline = train(
             examples,
             settings,
-            folder / "state.pt",
+            TrainingRun(folder / "state.pt", on_step, trial.stopped, save_every_s=60),
             start=parent.pipeline,
             unlabelled=[frame.loaded() for frame in unlabelled],
-            device=CPU,
-            watch=Watch(on_step, trial.stopped, save_every_s=60),
         )
         if trial.stopped() and reached < self.steps:
             return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.metrics import dice
 from fetalstudio.core.prompts import Prompt
 from fetalstudio.engine.jobs.evaluate.evaluation import score_frame
-from fetalstudio.learning import Watch
+from fetalstudio.learning import TrainingRun
 from fetalstudio.segmentation.compact import CompactConfig
 from fetalstudio.segmentation.pretraining import PretrainSettings, pretrain
 from fetalstudio.segmentation.segmenter import Segmenter, compact_card
@@ -82,23 +81,14 @@ def trained(
     groups: Sequence[Sequence[LabelledFrame]],
     recipe: Recipe,
     seed: int,
-    checkpoint: Path,
+    run: TrainingRun,
     *,
     config: CompactConfig = SMALL,
     start: Mapping[str, Tensor] | None = None,
-    watch: Watch | None = None,
 ) -> Segmenter:
     """A segmenter trained on the groups, each of which is drawn equally often."""
     examples = balanced([[shrunk(frame) for frame in group] for group in groups])
-    sam = pretrain(
-        examples,
-        recipe.settings(seed),
-        checkpoint,
-        config=config,
-        start=start,
-        device=CPU,
-        watch=watch,
-    )
+    sam = pretrain(examples, recipe.settings(seed), run, config=config, start=start)
     return Segmenter(sam, compact_card("trial", config), CPU)
 
 

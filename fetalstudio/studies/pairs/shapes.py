@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fetalstudio.learning import (
     OptimizerSettings,
-    Watch,
+    TrainingRun,
     autocast,
     load_checkpoint,
     save_checkpoint,
@@ -78,8 +78,7 @@ def shapes_base(
         OptimizerSettings(
             settings.steps, settings.learning_rate, settings.weight_decay, settings.ema, 0
         ),
-        folder / "shapes-state.pt",
-        watch=Watch(on_step, stopped, save_every_s=60),
+        TrainingRun(folder / "shapes-state.pt", on_step, stopped, save_every_s=60),
         keep={},
     )
     if stopped() and reached < recipe.steps:

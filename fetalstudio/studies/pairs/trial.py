@@ -13,7 +13,7 @@ import numpy as np
 
 from fetalstudio.core.convention import Convention
 from fetalstudio.core.labelled import LabelledFrame
-from fetalstudio.learning import Watch
+from fetalstudio.learning import TrainingRun
 from fetalstudio.segmentation.compact import CompactConfig
 from fetalstudio.segmentation.segmenter import Segmenter
 from fetalstudio.studies.log import say
@@ -132,10 +132,9 @@ class Trial:
             material.groups,
             self.source.recipe,
             run.draw,
-            self._state(run) / "state.pt",
+            TrainingRun(self._state(run) / "state.pt", on_step, self.stopped, save_every_s=60),
             config=config,
             start=start,
-            watch=Watch(on_step, self.stopped, save_every_s=60),
         )
         # A training that was finished before, but not tested, takes no step.
         return None if self.stopped() and reached < steps else segmenter

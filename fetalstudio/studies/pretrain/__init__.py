@@ -2,5 +2,6 @@
 
 ``python -m fetalstudio.studies.pretrain KIND`` runs one. Each kind of model is a module:
 :mod:`.segmenter` (also for the judge), :mod:`.outline`, :mod:`.synthesizer` and :mod:`.detail`.
-:mod:`.learnt_from` chooses what they learn from, and :mod:`.measures` makes the figures of cards.
+:mod:`.learnt_from` chooses what they learn from, :mod:`.running` how they are run, and
+:mod:`.measures` makes the figures of cards.
 """

@@ -16,10 +16,11 @@ from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.sector import tissue_mask
 from fetalstudio.engine.models.loading import load_compact
 from fetalstudio.formats.files import write_bytes
-from fetalstudio.learning import Watch, pick_device, until_stopped
+from fetalstudio.learning import until_stopped
 from fetalstudio.studies.fidelity import fidelity
-from fetalstudio.studies.log import Log, say
+from fetalstudio.studies.log import say
 from fetalstudio.studies.pretrain.learnt_from import training_data
+from fetalstudio.studies.pretrain.running import run_of
 from fetalstudio.synthesis.detail import Detail, DetailNet
 from fetalstudio.synthesis.detail_training import (
     SIZES,
@@ -61,13 +62,7 @@ def build(data: Mapping[str, list[LabelledFrame]], options: argparse.Namespace) 
             material += material_of(example, np.load(path))
             if (seed + 1) % 50 == 0:
                 say(f"{seed + 1} of {len(examples)} frames prepared")
-        net = train_detail(
-            material,
-            settings,
-            options.checkpoint,
-            device=pick_device(),
-            watch=Watch(Log(), lambda: stopped[0]),
-        )
+        net = train_detail(material, settings, run_of(options, stopped))
     synthesizer = Synthesizer(
         parent.pipeline, parent.card, finish=Detail(net), find_head=parent.find_head
     )

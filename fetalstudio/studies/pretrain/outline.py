@@ -18,18 +18,19 @@ from fetalstudio.formats.model_card import (
     write_seen_subjects,
     write_training_frames,
 )
-from fetalstudio.learning import Watch, pick_device, until_stopped
+from fetalstudio.learning import until_stopped
 from fetalstudio.project.project import Project
 from fetalstudio.segmentation.outline import SecondLook, outline_card
 from fetalstudio.segmentation.outline_training import OutlineSettings, pretrain_outline
 from fetalstudio.segmentation.segmenter import Segmenter
-from fetalstudio.studies.log import Log, say
+from fetalstudio.studies.log import say
 from fetalstudio.studies.pretrain.learnt_from import (
     real_and_pairs,
     simulated_frames_of,
     training_data,
 )
 from fetalstudio.studies.pretrain.measures import by_trimester, gain_of
+from fetalstudio.studies.pretrain.running import run_of
 from fetalstudio.studies.pretrain.segmenter import VIEWS
 
 _UPPER = 1.645
@@ -49,11 +50,8 @@ def build(
         net = pretrain_outline(
             [frame.loaded() for frame in (*learnt, *pairs)],
             settings,
-            options.checkpoint,
+            run_of(options, stopped),
             simulated=simulated,
-            device=pick_device(),
-            workers=options.workers,
-            watch=Watch(Log(), lambda: stopped[0]),
         )
     card = outline_card(
         BUILT_IN,

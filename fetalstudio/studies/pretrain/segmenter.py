@@ -15,7 +15,7 @@ from fetalstudio.formats.model_card import (
     write_seen_subjects,
     write_training_frames,
 )
-from fetalstudio.learning import Watch, pick_device, until_stopped
+from fetalstudio.learning import until_stopped
 from fetalstudio.project.project import Project
 from fetalstudio.segmentation.compact import CompactConfig
 from fetalstudio.segmentation.confidence import Confidence
@@ -31,13 +31,14 @@ from fetalstudio.studies.calibration import (
     figures_with_error,
     shares_of,
 )
-from fetalstudio.studies.log import Log, say
+from fetalstudio.studies.log import say
 from fetalstudio.studies.pretrain.learnt_from import (
     real_and_pairs,
     simulated_frames_of,
     training_data,
 )
 from fetalstudio.studies.pretrain.measures import figures_of
+from fetalstudio.studies.pretrain.running import run_of
 from fetalstudio.studies.reliability import estimates, reliability
 
 VIEWS = 2
@@ -61,10 +62,7 @@ def build(
         sam = pretrain(
             examples,
             settings,
-            options.checkpoint,
-            device=pick_device(),
-            workers=options.workers,
-            watch=Watch(Log(), lambda: stopped[0]),
+            run_of(options, stopped),
         )
     judge = options.kind == "judge"
     name = JUDGE if judge else BUILT_IN

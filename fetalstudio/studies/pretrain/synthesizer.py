@@ -17,16 +17,17 @@ from fetalstudio.formats.model_card import (
     write_seen_subjects,
 )
 from fetalstudio.formats.neighbours import read_neighbours
-from fetalstudio.learning import Watch, pick_device, until_stopped
+from fetalstudio.learning import until_stopped
 from fetalstudio.studies.fidelity import fidelity
-from fetalstudio.studies.log import Log, say
+from fetalstudio.studies.log import say
 from fetalstudio.studies.pretrain.detail import equalise
 from fetalstudio.studies.pretrain.learnt_from import simulated_frames_of, training_data
+from fetalstudio.studies.pretrain.running import run_of
 from fetalstudio.synthesis.detail import Detail
-from fetalstudio.synthesis.guidance import PLAIN, Guidance
+from fetalstudio.synthesis.guidance import Guidance
 from fetalstudio.synthesis.lift import Lift
 from fetalstudio.synthesis.synthesizer import Synthesizer
-from fetalstudio.synthesis.training import TrainSettings, fit_lift, train
+from fetalstudio.synthesis.training import Teacher, TrainSettings, fit_lift, train
 
 
 def build(data: Mapping[str, list[LabelledFrame]], options: argparse.Namespace) -> None:
@@ -45,24 +46,20 @@ def build(data: Mapping[str, list[LabelledFrame]], options: argparse.Namespace) 
     if options.learning_rate is not None:
         settings = replace(settings, learning_rate=options.learning_rate)
     start = None if options.start is None else Synthesizer.load(options.start)
-    teacher = None if options.teacher is None else Synthesizer.load(options.teacher)
+    taught = None if options.teacher is None else Synthesizer.load(options.teacher)
     with until_stopped() as stopped:
         pipeline = train(
             examples,
             settings,
-            options.checkpoint,
+            run_of(options, stopped),
             start=None if start is None else start.pipeline,
-            teacher=None if teacher is None else teacher.pipeline,
-            teacher_follows=PLAIN if teacher is None else teacher.learnt_guidance,
-            device=pick_device(),
-            workers=options.workers,
-            watch=Watch(Log(), lambda: stopped[0]),
+            teacher=None if taught is None else Teacher(taught.pipeline, taught.learnt_guidance),
         )
     architecture: dict[str, Any] = {"type": "compact", "widths": list(settings.widths)}
     learnt: dict[str, Any] = {
         **training_data(data["train"], asdict(settings), len(simulated), options.kind),
         "started_from": None if start is None else start.hash,
-        "teacher": None if teacher is None else teacher.hash,
+        "teacher": None if taught is None else taught.hash,
     }
     if start is not None:
         learnt["base"] = start.card.training_data

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from fetalstudio.core.geometry import Affine, warp
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.progress import NO_PROGRESS, Progress
 from fetalstudio.core.sector import seen_sector
-from fetalstudio.learning import OptimizerSettings, Watch, load_checkpoint, train_resumably
+from fetalstudio.learning import OptimizerSettings, TrainingRun, load_checkpoint, train_resumably
 from fetalstudio.synthesis.stable_diffusion import lora, memory, sampling
 from fetalstudio.synthesis.stable_diffusion.canvas import (
     RgbImage,
@@ -48,16 +47,14 @@ def train_lora(
     parts: Parts,
     examples: Sequence[LabelledFrame],
     settings: LoraSettings,
-    checkpoint: Path,
+    run: TrainingRun,
     *,
-    device: torch.device,
     data: str = "",
     memory_preset: str = "auto",
-    watch: Watch | None = None,
     progress: Progress = NO_PROGRESS,
     warn: Callable[[str], None] = lambda message: None,
 ) -> UNet2DConditionModel:
-    """Train, or resume from ``checkpoint``. Returns ``parts.unet`` with its adapter.
+    """Train, or resume. Returns ``parts.unet`` with its adapter.
 
     ``parts`` cannot be used again: the text encoder and the autoencoder are dropped once the frames
     are encoded. ``data`` identifies the frames and the base; a resumed training must have the same.
@@ -65,15 +62,15 @@ def train_lora(
     other settings or data, or if memory is not sufficient.
     """
     kept = {"settings": _comparable(settings), "data": data}
-    if (begun := load_checkpoint(checkpoint)) is not None:
+    if (begun := load_checkpoint(run.checkpoint)) is not None:
         for key, words in (("settings", "settings"), ("data", "frames, ellipses or weights")):
             if begun[key] != kept[key]:
                 raise InputError(
-                    f"The training whose checkpoint is {checkpoint} was started with other "
+                    f"The training whose checkpoint is {run.checkpoint} was started with other "
                     f"{words}. Start a new training under another name."
                 )
     del begun
-    unet = parts.unet
+    unet, device = parts.unet, run.device
     torch.manual_seed(settings.seed)
     lora.add_lora(unet, settings.rank, settings.alpha)
     if settings.mode == "conditioned":
@@ -109,8 +106,7 @@ def train_lora(
             lambda rng: rng,  # drawing from the cache takes no time
             lambda rng: step_loss(unet, schedule, cached, settings, rng),
             optimizer,
-            checkpoint,
-            watch=watch or Watch(),
+            run,
             keep=kept,
         )
 

@@ -34,7 +34,7 @@ from fetalstudio.engine.process.progress import Steps
 from fetalstudio.engine.resumable import ResumableRun, newest_resumable, resumable_run
 from fetalstudio.formats.model_card import ModelCard, write_seen_subjects, write_training_frames
 from fetalstudio.formats.neighbours import write_neighbours
-from fetalstudio.learning import Watch, load_checkpoint, pick_device
+from fetalstudio.learning import TrainingRun, load_checkpoint, pick_device
 from fetalstudio.project.project import Project
 from fetalstudio.synthesis.stable_diffusion.lora import LORA_FILE, save_adapter, whole_parts
 from fetalstudio.synthesis.stable_diffusion.settings import LoraSettings, settings_for
@@ -130,11 +130,9 @@ class _Training:
             parts,
             examples,
             self.settings,
-            held.state_file,
-            device=device,
+            TrainingRun(held.state_file, on_step, lambda: bool(held.cancelled()), device=device),
             data=_identity(base, frames),
             memory_preset=memory,
-            watch=Watch(on_step=on_step, stopped=lambda: bool(held.cancelled())),
             progress=encoding,
             warn=lambda message: held.report(Warned(message)),
         )
