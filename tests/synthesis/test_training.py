@@ -154,7 +154,7 @@ def test_the_guidance_of_a_teacher_that_follows_one_is_that_which_is_asked_for(
         assert not torch.isclose(_step_loss(own, settings, Teacher(plain), batch), taught)
     torch.testing.assert_close(again, taught)
     still = _step_loss(own, replace(settings, guidance=PLAIN), Teacher(plain), batch)
-    assert float(still) == 0.0 < float(taught)
+    assert still.item() == 0.0 < taught.item()
 
 
 def test_the_first_trimester_is_taught_its_own_guidance(
