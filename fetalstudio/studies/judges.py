@@ -43,9 +43,10 @@ from fetalstudio.engine.models.loading import (
 from fetalstudio.engine.quality import pair_quality
 from fetalstudio.formats.files import write_bytes
 from fetalstudio.formats.model_card import fingerprint
-from fetalstudio.learning import TrainingRun, until_stopped
+from fetalstudio.learning import until_stopped
 from fetalstudio.project.project import Project
 from fetalstudio.segmentation.segmenter import Segmenter
+from fetalstudio.studies.interruptible import InterruptibleTraining
 from fetalstudio.studies.kept import same_study
 from fetalstudio.studies.log import say
 from fetalstudio.studies.pairs.drawing import HC18, of_cohort
@@ -155,16 +156,11 @@ class Study:
     ) -> Segmenter | None:
         count = min(map(len, self.halves))
         order = np.random.default_rng([seed, 1]).permutation(len(learn))
-        state, reached = self.out / "states" / f"{name}.pt", 0
-
-        def on_step(step: int, loss: float) -> None:
-            nonlocal reached
-            reached = step
-
-        run = TrainingRun(state, on_step, lambda: stopped[0], save_every_s=60)
+        state = self.out / "states" / f"{name}.pt"
+        training = InterruptibleTraining(state, self.recipe.steps, lambda: stopped[0])
         learnt = [learn[i] for i in order[:count]]
-        judge = trained((learnt,), self.recipe, seed, run)
-        if stopped[0] and reached < self.recipe.steps:
+        judge = trained((learnt,), self.recipe, seed, training.run)
+        if training.cut_short():
             return None
         shutil.rmtree(state.parent)
         return judge

@@ -16,7 +16,7 @@ import numpy as np
 
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.formats.model_card import CARD, ModelCard, fingerprint
-from fetalstudio.learning import TrainingRun
+from fetalstudio.studies.interruptible import InterruptibleTraining
 from fetalstudio.studies.pairs.drawing import (
     AFRICA,
     HC18,
@@ -76,20 +76,15 @@ class Learning:
         parent = Synthesizer.load(self.start, CPU)
         examples = [frame.loaded() for frame in frames]
         settings = replace(self.settings(seed), widths=tuple(parent.card.architecture["widths"]))
-        reached = 0
-
-        def on_step(step: int, loss: float) -> None:
-            nonlocal reached
-            reached = step
-
+        training = InterruptibleTraining(folder / "state.pt", self.steps, trial.stopped)
         pipeline = train(
             examples,
             settings,
-            TrainingRun(folder / "state.pt", on_step, trial.stopped, save_every_s=60),
+            training.run,
             start=parent.pipeline,
             unlabelled=[frame.loaded() for frame in unlabelled],
         )
-        if trial.stopped() and reached < self.steps:
+        if training.cut_short():
             return None
         card = ModelCard(
             name="trial",

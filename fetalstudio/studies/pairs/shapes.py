@@ -14,7 +14,6 @@ from torch import Tensor
 
 from fetalstudio.learning import (
     OptimizerSettings,
-    TrainingRun,
     autocast,
     load_checkpoint,
     save_checkpoint,
@@ -23,6 +22,7 @@ from fetalstudio.learning import (
 from fetalstudio.segmentation.compact import CompactConfig, build_compact
 from fetalstudio.segmentation.pretraining import Batch, training_loss
 from fetalstudio.simulation.acoustics import smooth_noise
+from fetalstudio.studies.interruptible import InterruptibleTraining
 from fetalstudio.studies.pairs.segmenters import CPU, Recipe
 
 
@@ -60,11 +60,7 @@ def shapes_base(
         return state
     torch.manual_seed(0)
     sam = build_compact(config)
-    reached = 0
-
-    def on_step(step: int, loss: float) -> None:
-        nonlocal reached
-        reached = step
+    training = InterruptibleTraining(folder / "shapes-state.pt", recipe.steps, stopped)
 
     def loss_of(batch: Batch) -> Tensor:
         with autocast(CPU):
@@ -78,10 +74,10 @@ def shapes_base(
         OptimizerSettings(
             settings.steps, settings.learning_rate, settings.weight_decay, settings.ema, 0
         ),
-        TrainingRun(folder / "shapes-state.pt", on_step, stopped, save_every_s=60),
+        training.run,
         keep={},
     )
-    if stopped() and reached < recipe.steps:
+    if training.cut_short():
         return None
     weights = averaged.state_dict()
     save_checkpoint(kept, weights)

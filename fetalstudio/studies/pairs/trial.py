@@ -13,9 +13,9 @@ import numpy as np
 
 from fetalstudio.core.convention import Convention
 from fetalstudio.core.labelled import LabelledFrame
-from fetalstudio.learning import TrainingRun
 from fetalstudio.segmentation.compact import CompactConfig
 from fetalstudio.segmentation.segmenter import Segmenter
+from fetalstudio.studies.interruptible import InterruptibleTraining
 from fetalstudio.studies.log import say
 from fetalstudio.studies.pairs.plan import FULL, SHAPES, Run
 from fetalstudio.studies.pairs.results import AUTO, Result, Results, Settings
@@ -115,29 +115,24 @@ class Trial:
         return True
 
     def _trained(self, run: Run, material: Material) -> Segmenter | None:
-        reached = 0
-
-        def on_step(step: int, loss: float) -> None:
-            nonlocal reached
-            reached = step
-
         config = self.full if run.base == FULL else self.small
         start = None
         if run.base == SHAPES:
             start = shapes_base(self.folder / "bases", config, self.source.recipe, self.stopped)
             if start is None:
                 return None
-        steps = self.source.recipe.steps
+        training = InterruptibleTraining(
+            self._state(run) / "state.pt", self.source.recipe.steps, self.stopped
+        )
         segmenter = trained(
             material.groups,
             self.source.recipe,
             run.draw,
-            TrainingRun(self._state(run) / "state.pt", on_step, self.stopped, save_every_s=60),
+            training.run,
             config=config,
             start=start,
         )
-        # A training that was finished before, but not tested, takes no step.
-        return None if self.stopped() and reached < steps else segmenter
+        return None if training.cut_short() else segmenter
 
     def _state(self, run: Run) -> Path:
         return self.folder / "states" / run.key
