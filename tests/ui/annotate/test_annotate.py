@@ -1285,15 +1285,32 @@ def test_s_moves_the_ellipse_onto_the_skull_as_one_step_of_undo(
     assert " ± " not in page.panel.biometry.values["hc"].text()
 
 
+def test_a_snap_onto_what_may_be_another_outline_is_said_and_has_no_interval(
+    page: AnnotatePage, project: Project, jobs: Jobs
+) -> None:
+    frame_id = annotated(page)
+    said = QSignalSpy(page.session.message)
+    key(page, Qt.Key.Key_S)
+    jobs.end(Finished(SnapResult(frame_id, HEAD, SPREAD, elsewhere=True)))
+    assert ellipse_of(project, frame_id) == HEAD
+    assert " ± " not in page.panel.biometry.values["hc"].text()
+    text, level = said.at(0)
+    assert "finds the head elsewhere" in text and "press P" in text and level == "warning"
+    key(page, Qt.Key.Key_S)
+    jobs.end(snapped(frame_id))
+    assert said.count() == 1, "an outline that is the head's is not warned of"
+
+
 def test_a_snap_that_comes_too_late_changes_nothing(
     page: AnnotatePage, project: Project, jobs: Jobs
 ) -> None:
     frame_id = annotated(page)
+    said = QSignalSpy(page.session.message)
     key(page, Qt.Key.Key_S)
     key(page, Qt.Key.Key_Right)
     moved = shown(page)
-    jobs.end(snapped(frame_id))
-    assert shown(page) == moved
+    jobs.end(Finished(SnapResult(frame_id, HEAD, SPREAD, elsewhere=True)))
+    assert shown(page) == moved and not said.count()
     key(page, Qt.Key.Key_S)
     key(page, Qt.Key.Key_PageDown)
     other = page.canvas.ellipse()
