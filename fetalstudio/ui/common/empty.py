@@ -7,6 +7,7 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
 from fetalstudio.ui import theme
+from fetalstudio.ui.common.breakable import breakable
 
 _WIDTH = 460
 """px of the sentence, where there is room."""
@@ -19,6 +20,7 @@ class EmptyState(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._said = ""
         self._title = QLabel(alignment=Qt.AlignmentFlag.AlignCenter)
         self._title.setProperty("role", "title")
         self._text = QLabel(alignment=Qt.AlignmentFlag.AlignCenter)
@@ -37,7 +39,8 @@ class EmptyState(QWidget):
     def say(self, title: str, text: str, action: str = "") -> None:
         """Set title and sentence; the button is hidden if ``action`` is empty."""
         self._title.setText(title)
-        self._text.setText(text)
+        self._said = text
+        self._text.setText(breakable(text))
         self._fit()
         self.button.setText(action)
         self.button.setVisible(bool(action))
@@ -65,4 +68,4 @@ class EmptyState(QWidget):
 
     def text(self) -> str:
         """Title and sentence."""
-        return f"{self._title.text()}\n{self._text.text()}"
+        return f"{self._title.text()}\n{self._said}"

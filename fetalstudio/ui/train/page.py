@@ -150,6 +150,8 @@ class TrainPage(QWidget):
     def _runs_section(self) -> Section:
         self.runs = QListWidget()
         self.runs.setAccessibleName("Runs")
+        self.runs.setWordWrap(True)
+        self.runs.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.runs.setStyleSheet("QListWidget::item { padding: 6px 8px; }")
         self.resume_button = QPushButton("Resume")
         self.resume_button.setToolTip("Resume this run after its last epoch")
