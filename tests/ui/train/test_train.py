@@ -143,8 +143,9 @@ def test_a_long_word_in_a_warning_hides_nothing_of_the_panel(page: TrainPage, qt
     page.data.show_plan(replace(plan, problems=(f"Cohort 'A' of {name} has no frame.",)))
     qtbot.wait(1)
     for part in (page.data.checks, page.data.cohort_box, page.form.synthetic_box):
-        panel: QWidget = part
+        panel: QWidget | None = part
         while not isinstance(panel, QScrollArea):
+            assert panel is not None
             panel = panel.parentWidget()
         assert part.mapTo(panel, part.rect().topRight()).x() < panel.viewport().width()
     words = page.data.checks
