@@ -7,7 +7,7 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
 from fetalstudio.ui import theme
-from fetalstudio.ui.common.breakable import breakable
+from fetalstudio.ui.common.breaking_label import BreakingLabel
 
 _WIDTH = 460
 """px of the sentence, where there is room."""
@@ -20,11 +20,10 @@ class EmptyState(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._said = ""
         self._title = QLabel(alignment=Qt.AlignmentFlag.AlignCenter)
         self._title.setProperty("role", "title")
-        self._text = QLabel(alignment=Qt.AlignmentFlag.AlignCenter)
-        self._text.setWordWrap(True)
+        self._text = BreakingLabel()
+        self._text.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._text.setProperty("role", "dim")
         self.button = QPushButton()
         self.button.setProperty("role", "primary")
@@ -39,8 +38,7 @@ class EmptyState(QWidget):
     def say(self, title: str, text: str, action: str = "") -> None:
         """Set title and sentence; the button is hidden if ``action`` is empty."""
         self._title.setText(title)
-        self._said = text
-        self._text.setText(breakable(text))
+        self._text.setText(text)
         self._fit()
         self.button.setText(action)
         self.button.setVisible(bool(action))
@@ -68,4 +66,4 @@ class EmptyState(QWidget):
 
     def text(self) -> str:
         """Title and sentence."""
-        return f"{self._title.text()}\n{self._said}"
+        return f"{self._title.text()}\n{self._text.text()}"

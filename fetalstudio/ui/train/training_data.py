@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QGridLayout, QLabel, QPushButton, QWidget
 from fetalstudio.core.splits import Part
 from fetalstudio.project.project import Project
 from fetalstudio.ui import theme
-from fetalstudio.ui.common.breakable import breakable
+from fetalstudio.ui.common.breaking_label import breakable
 from fetalstudio.ui.common.cohort_box import chosen_cohort, fill_cohorts
 from fetalstudio.ui.common.form import Section, combo, note
 from fetalstudio.ui.train.segmenter_box import fill_segmenters
