@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QWidget
 
 from fetalstudio.core.errors import UserError
 from fetalstudio.core.screening import is_copy
@@ -27,9 +27,13 @@ class Comparison(QWidget):
         self.source_label = note()
         row = QHBoxLayout(self)
         row.setContentsMargins(2 * theme.SPACE, theme.SPACE, 2 * theme.SPACE, theme.SPACE)
-        row.setSpacing(2 * theme.SPACE)
-        row.addLayout(_column("Nearest training frame", self.nearest, self.nearest_label), 1)
-        row.addLayout(_column("Real frame", self.source, self.source_label), 1)
+        # A grid, so that both columns are level, however many lines their labels take.
+        columns = QGridLayout()
+        columns.setHorizontalSpacing(2 * theme.SPACE)
+        columns.setVerticalSpacing(theme.SPACE // 2)
+        _add_column(columns, 0, "Nearest training frame", self.nearest, self.nearest_label)
+        _add_column(columns, 1, "Real frame", self.source, self.source_label)
+        row.addLayout(columns, 1)
         row.addStretch(0)
 
     def show_pair(self, project: Project | None, pair: Pair | None) -> None:
@@ -89,15 +93,15 @@ class Comparison(QWidget):
         thumbnail.show_frame(self._pixels(frame.id), ellipse)
 
 
-def _column(title: str, thumbnail: FrameThumbnail, label: QLabel) -> QVBoxLayout:
+def _add_column(
+    grid: QGridLayout, column: int, title: str, thumbnail: FrameThumbnail, label: QLabel
+) -> None:
     thumbnail.setMaximumWidth(_WIDEST)
     # The text does not affect the width, so that both frames have the same size.
     label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
     label.setMinimumHeight(2 * label.fontMetrics().height() + 4)
     label.setAlignment(Qt.AlignmentFlag.AlignTop)
-    column = QVBoxLayout()
-    column.setSpacing(theme.SPACE // 2)
-    column.addWidget(theme.style(QLabel(title), "heading"))
-    column.addWidget(thumbnail)
-    column.addWidget(label)
-    return column
+    for row, widget in enumerate((theme.style(QLabel(title), "heading"), thumbnail, label)):
+        grid.addWidget(widget, row, column)
+    grid.setRowStretch(1, 1)
+    grid.setColumnStretch(column, 1)

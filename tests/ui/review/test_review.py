@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PySide6.QtCore import QPointF, Qt
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QLabel
 from pytestqt.qtbot import QtBot
 
 from fetalstudio.core.ellipse import Ellipse
@@ -558,3 +559,17 @@ def test_the_place_of_the_pair_is_not_cut_short(page: ReviewPage, qtbot: QtBot) 
     qtbot.wait(1)
     assert page.caption.text() == "1 of 5, pending: pair_1"
     assert "…" not in page.caption.shown()
+
+
+def test_the_related_frames_are_level_however_long_their_labels_are(
+    page: ReviewPage, qtbot: QtBot
+) -> None:
+    page.window().resize(1024, 640)
+    comparison = page.comparison
+    comparison.nearest_label.setText("A sentence that takes a number of lines here. " * 3)
+    comparison.source_label.setText("short")
+    qtbot.wait(1)
+    headings = [w for w in comparison.findChildren(QLabel) if w.property("role") == "heading"]
+    assert len({heading.y() for heading in headings}) == 1
+    assert comparison.nearest.geometry().top() == comparison.source.geometry().top()
+    assert comparison.nearest_label.y() == comparison.source_label.y()

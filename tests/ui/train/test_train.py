@@ -136,6 +136,14 @@ def test_the_number_of_advised_pairs_is_not_cut_short(page: TrainPage, qtbot: Qt
     assert line.fontMetrics().horizontalAdvance(field.text()) < room
 
 
+def test_a_long_name_of_a_run_is_shortened_in_the_title(page: TrainPage, qtbot: QtBot) -> None:
+    page.title.setText("a-name-of-a-model-of-2026-for-both-scanners, finished")
+    page.window().resize(960, 600)
+    qtbot.wait(1)
+    assert page.title.shown().endswith("…")
+    assert page.title.toolTip() == page.title.text()
+
+
 def test_a_long_word_in_a_warning_hides_nothing_of_the_panel(page: TrainPage, qtbot: QtBot) -> None:
     plan = page._plan
     assert plan is not None
