@@ -10,6 +10,7 @@ from fetalstudio.core.screening import is_copy
 from fetalstudio.project.project import Project
 from fetalstudio.project.store.records import Frame, Pair
 from fetalstudio.ui import theme
+from fetalstudio.ui.common.elided_label import ElidedLabel
 from fetalstudio.ui.common.form import note
 from fetalstudio.ui.review.thumbnails import FrameThumbnail, ReadPixels
 
@@ -31,8 +32,9 @@ class Comparison(QWidget):
         columns = QGridLayout()
         columns.setHorizontalSpacing(2 * theme.SPACE)
         columns.setVerticalSpacing(theme.SPACE // 2)
-        _add_column(columns, 0, "Nearest training frame", self.nearest, self.nearest_label)
-        _add_column(columns, 1, "Real frame", self.source, self.source_label)
+        nearest = "Nearest training frame", "Training frame"
+        _add_column(columns, 0, nearest, self.nearest, self.nearest_label)
+        _add_column(columns, 1, ("Real frame",), self.source, self.source_label)
         row.addLayout(columns, 1)
         row.addStretch(0)
 
@@ -94,14 +96,20 @@ class Comparison(QWidget):
 
 
 def _add_column(
-    grid: QGridLayout, column: int, title: str, thumbnail: FrameThumbnail, label: QLabel
+    grid: QGridLayout,
+    column: int,
+    titles: tuple[str, ...],
+    thumbnail: FrameThumbnail,
+    label: QLabel,
 ) -> None:
     thumbnail.setMaximumWidth(_WIDEST)
     # The text does not affect the width, so that both frames have the same size.
     label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
     label.setMinimumHeight(2 * label.fontMetrics().height() + 4)
     label.setAlignment(Qt.AlignmentFlag.AlignTop)
-    for row, widget in enumerate((theme.style(QLabel(title), "heading"), thumbnail, label)):
+    heading = ElidedLabel("heading")
+    heading.setText(*titles)
+    for row, widget in enumerate((heading, thumbnail, label)):
         grid.addWidget(widget, row, column)
     grid.setRowStretch(1, 1)
     grid.setColumnStretch(column, 1)

@@ -573,3 +573,30 @@ def test_the_related_frames_are_level_however_long_their_labels_are(
     assert len({heading.y() for heading in headings}) == 1
     assert comparison.nearest.geometry().top() == comparison.source.geometry().top()
     assert comparison.nearest_label.y() == comparison.source_label.y()
+
+
+def test_no_button_above_the_pair_is_cut_short_in_the_narrowest_window(
+    page: ReviewPage, qtbot: QtBot
+) -> None:
+    buttons = page.undo_button, page.reject_button, page.accept_button
+    texts = ["Undo (U)", "Reject (R)", "Accept (A)"]
+
+    def shown() -> list[str]:
+        qtbot.wait(1)
+        for button in buttons:
+            assert button.isHidden() or button.width() >= button.sizeHint().width()
+        return [button.text() for button in buttons if not button.isHidden()]
+
+    page.window().resize(1280, 640)
+    assert shown() == texts
+    page.window().resize(960, 600)
+    assert shown() == ["Undo", "Reject", "Accept"]
+    page.real_badge.show()
+    assert shown() == ["Reject", "Accept"]
+    press(qtbot, page, Qt.Key.Key_A)
+    assert page.undo_button.isEnabled()
+    press(qtbot, page, Qt.Key.Key_U)
+    assert listed(page)[0] == current(page)
+    page.window().resize(1280, 640)
+    page.real_badge.hide()
+    assert shown() == texts
