@@ -1260,6 +1260,25 @@ def test_session_is_left_alone_by_looking(page: AnnotatePage, open_session: Sess
     assert open_session.undo_stack.count() == 0
 
 
+def test_an_ellipse_with_its_centre_outside_the_frame_is_not_made_final(
+    page: AnnotatePage, project: Project
+) -> None:
+    frame_id = unannotated(page)
+    width = project.frames.get(frame_id).width
+    said = QSignalSpy(page.session.message)
+    for cx, state in ((width + 5.0, "draft"), (width - 5.0, "final")):
+        ellipse = Ellipse(cx, 200.0, 120.0, 90.0, 0.0)
+        page.canvas.set_ellipse(ellipse)
+        page.canvas.ellipse_edited.emit(ellipse)
+        key(page, Qt.Key.Key_Return)
+        assert (newest(project, frame_id).ellipse, newest(project, frame_id).state) == (
+            ellipse,
+            state,
+        )
+        page.session.select_frame(frame_id)
+    assert said.count() == 1 and "outside the frame" in said.at(0)[0]
+
+
 # -- snapping to the skull -------------------------------------------------------------------
 
 SPREAD = Spread(0.01, 0.02, 0.03)
