@@ -179,6 +179,11 @@ class Ellipse:
         x0, y0, x1, y1 = self.box()
         return bool(x1 >= 0 and y1 >= 0 and x0 <= size[0] - 1 and y0 <= size[1] - 1)
 
+    def is_centred_on(self, size: Size) -> bool:
+        """Whether the centre lies on an image of this (width, height), as that of a head does that
+        the image shows."""
+        return -0.5 <= self.cx <= size[0] - 0.5 and -0.5 <= self.cy <= size[1] - 0.5
+
     def local(self, size: Size) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Each pixel's coordinates along the major and minor axis, in px, two (H, W) float32."""
         x = np.arange(size[0], dtype=np.float32)[None] - np.float32(self.cx)

@@ -487,3 +487,4 @@ def test_what_a_format_cannot_carry_is_said_before_an_export(
     assert main(["export", project, str(tmp_path / "out"), "--format", "hc18"]) == 2
     said = capsys.readouterr().err
     assert said.index("HC18 challenge stores each ellipse") < said.index("nothing to export")
+    assert said.rstrip().endswith("Import frames first.")

@@ -373,3 +373,10 @@ def test_overlap_of_the_same_and_of_distant_ellipses() -> None:
     head = Ellipse(100, 80, 60, 45, 30)
     assert head.overlap(head) == 1
     assert head.overlap(Ellipse(900, 80, 60, 45, 30)) == 0
+
+
+@pytest.mark.parametrize(
+    ("centre", "on"), [((0, 0), True), ((99, 79), True), ((100, 40), False), ((50, -1), False)]
+)
+def test_whether_the_centre_is_on_an_image(centre: tuple[float, float], on: bool) -> None:
+    assert Ellipse(*centre, 60, 45, 30).is_centred_on((100, 80)) is on

@@ -106,7 +106,20 @@ def test_snapping_moves_a_rough_ellipse_and_stores_nothing(sample_project: Proje
     result = run_job(SnapRequest(sample_project.path, item.id, rough))
     assert result.ellipse is not None
     assert result.ellipse.overlap(true) > rough.overlap(true)
+    assert not result.elsewhere
     assert sample_project.annotations.revisions(item.id)[-1].ellipse == true
+
+
+def test_snapping_onto_the_sac_says_that_the_head_is_elsewhere(sample_project: Project) -> None:
+    (frame,) = (frame for frame in sample_project.frames.all() if frame.name == "031_HC")
+    placed = Ellipse(395.0, 298.0, 232.0, 181.0, 0.0)  # across the sac, with the head in a corner
+    head = run_job(ProposeRequest(sample_project.path, frame_ids=(frame.id,))).proposals[0].ellipse
+    onto_sac = run_job(SnapRequest(sample_project.path, frame.id, placed))
+    assert onto_sac.ellipse is not None and onto_sac.ellipse.overlap(head) < 0.7
+    assert onto_sac.elsewhere
+    onto_head = run_job(SnapRequest(sample_project.path, frame.id, replace(head, a=1.05 * head.a)))
+    assert onto_head.ellipse is not None and onto_head.ellipse.overlap(head) > 0.9
+    assert not onto_head.elsewhere
 
 
 def test_propose_for_an_annotated_frame_answers_without_storing(sample_project: Project) -> None:

@@ -33,3 +33,13 @@ def test_without_a_sentence_it_asks_qt_for_no_negative_size(qtbot: QtBot, qtlog:
         empty.resize(400, 300)
         empty.show()
     assert not [record.message for record in qtlog.records if "Negative" in record.message]
+
+
+def test_a_word_longer_than_a_line_is_broken(qtbot: QtBot) -> None:
+    empty = EmptyState()
+    qtbot.addWidget(empty)
+    empty.resize(400, 300)
+    said = f"/data/frames/b3/{'b3edf3de' * 8}.png is missing."
+    empty.say("A frame cannot be shown", said)
+    assert empty._text.minimumSizeHint().width() <= empty._text.width()
+    assert empty.text().endswith(said)

@@ -85,9 +85,9 @@ def export_frames(
     originals = [pair for pair in accepted if copies or not pair.copy]
     pairs = [pair for pair in originals if real_pixels or not pair.contains_real_pixels]
     if not frames and (cohort is not None or not pairs):
-        known = ", ".join(project.frames.cohorts()) or "none"
-        what = cohort or project.path
-        raise InputError(f"There is nothing to export in {what}. The cohorts are: {known}.")
+        known = ", ".join(project.frames.cohorts())
+        cure = f"The cohorts are: {known}." if known else "Import frames first."
+        raise InputError(f"There is nothing to export in {cohort or project.path}. {cure}")
     annotations = project.annotations.by_frame(cohort)
     copies_left_out = len(accepted) - len(originals)
     real_left_out = len(originals) - len(pairs)

@@ -20,7 +20,7 @@ from fetalstudio.ui.annotate.annotation_panel import AnnotationPanel, ellipse_st
 from fetalstudio.ui.annotate.bars import FrameBar, ViewBar
 from fetalstudio.ui.annotate.calibration import CalibrationFlow
 from fetalstudio.ui.annotate.proposing import ProposalFlow
-from fetalstudio.ui.annotate.snapping import SnapFlow
+from fetalstudio.ui.annotate.snapping import ELSEWHERE, SnapFlow
 from fetalstudio.ui.canvas import CanvasActions, FrameCanvas, GreyWindow, Tool
 from fetalstudio.ui.canvas.finished import finished_ellipse
 from fetalstudio.ui.commands import SetEllipse, SetLabel
@@ -470,11 +470,15 @@ class AnnotatePage(QWidget):
             return
         self.snapping.ask(self._frame.id, ellipse)
 
-    def _snapped(self, frame_id: str, asked: Ellipse, ellipse: Ellipse) -> None:
+    def _snapped(self, frame_id: str, asked: Ellipse, ellipse: Ellipse, elsewhere: bool) -> None:
         """Take the ellipse, unless the person has gone on or changed it in the meantime."""
         shown = self._frame is not None and self._frame.id == frame_id
-        if shown and self.canvas.ellipse() == asked and ellipse != asked:
+        if not shown or self.canvas.ellipse() != asked:
+            return
+        if ellipse != asked:
             self._push(frame_id, ellipse, "draft")
+        if elsewhere:
+            self.session.message.emit(ELSEWHERE, "warning")
 
     # -- the canvas -------------------------------------------------------------------------
 

@@ -11,12 +11,18 @@ from fetalstudio.engine.jobs.snap.request import SnapRequest, SnapResult
 from fetalstudio.ui.job_runner import JobHandle
 from fetalstudio.ui.session import Session
 
+ELSEWHERE = (
+    "The outline near the ellipse may not be the head's, because the built-in segmenter finds the "
+    "head elsewhere. Check the ellipse, or press P to compare it with a proposal."
+)
+
 
 class SnapFlow(QObject):
     """Asks for one frame at a time; a new request stops the previous one."""
 
-    snapped = Signal(str, object, object)
-    """Frame id, the :class:`Ellipse` that was asked about, and the one on the skull."""
+    snapped = Signal(str, object, object, bool)
+    """Frame id, the :class:`Ellipse` that was asked about, the one on the skull, and whether the
+    built-in segmenter finds the head elsewhere."""
 
     def __init__(self, session: Session, parent: QObject) -> None:
         super().__init__(parent)
@@ -41,5 +47,6 @@ class SnapFlow(QObject):
                 "warning",
             )
             return
-        self._session.spreads[result.frame_id, result.ellipse] = result.spread
-        self.snapped.emit(result.frame_id, asked, result.ellipse)
+        if not result.elsewhere:
+            self._session.spreads[result.frame_id, result.ellipse] = result.spread
+        self.snapped.emit(result.frame_id, asked, result.ellipse, result.elsewhere)

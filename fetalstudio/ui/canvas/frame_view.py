@@ -86,6 +86,11 @@ class FrameView(QWidget):
         """Where the frame lies on screen."""
         return self._view
 
+    @property
+    def frame_size(self) -> tuple[int, int] | None:
+        """Width and height of the frame in px; None without one."""
+        return None if self._frame is None else self._frame.size
+
     def fit(self) -> None:
         """Show the whole frame, also after the canvas is resized."""
         self._fitted = True

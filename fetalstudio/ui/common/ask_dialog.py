@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
 )
 
 from fetalstudio.ui import theme
+from fetalstudio.ui.common.breaking_label import BreakingLabel
 
 
 class AskDialog(QDialog):
@@ -47,9 +48,7 @@ class AskDialog(QDialog):
 
     def explain(self, text: str) -> None:
         """Add a muted paragraph above the form."""
-        label = theme.style(QLabel(text), "dim")
-        label.setTextFormat(Qt.TextFormat.PlainText)
-        label.setWordWrap(True)
+        label = theme.style(BreakingLabel(text), "dim")
         self._layout.insertWidget(self._layout.count() - 2, label)
 
     def make_editable(self, box: QComboBox) -> None:

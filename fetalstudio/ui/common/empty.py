@@ -7,6 +7,7 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
 from fetalstudio.ui import theme
+from fetalstudio.ui.common.breaking_label import BreakingLabel
 
 _WIDTH = 460
 """px of the sentence, where there is room."""
@@ -21,8 +22,8 @@ class EmptyState(QWidget):
         super().__init__(parent)
         self._title = QLabel(alignment=Qt.AlignmentFlag.AlignCenter)
         self._title.setProperty("role", "title")
-        self._text = QLabel(alignment=Qt.AlignmentFlag.AlignCenter)
-        self._text.setWordWrap(True)
+        self._text = BreakingLabel()
+        self._text.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._text.setProperty("role", "dim")
         self.button = QPushButton()
         self.button.setProperty("role", "primary")

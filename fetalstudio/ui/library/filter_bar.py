@@ -58,7 +58,8 @@ class FilterBar(QWidget):
         self.order_box.setToolTip(
             theme.tip("The order in which frames are shown and offered to you", "O")
         )
-        self.order_box.setMinimumWidth(104)
+        room = self.order_box.fontMetrics().horizontalAdvance(self.order_box.itemText(0))
+        self.order_box.setMinimumWidth(room + 44)  # with its padding and arrow
         self.order_box.setAccessibleName("Order")
         self.order_box.activated.connect(
             lambda _row: self.order_chosen.emit(self.order_box.currentData())

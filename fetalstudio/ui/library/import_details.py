@@ -25,6 +25,7 @@ from fetalstudio.core.words import counted
 from fetalstudio.formats.reading.doubts import Doubt, Question
 from fetalstudio.project.importing.choices import Choices
 from fetalstudio.ui import icons, theme
+from fetalstudio.ui.common.breaking_label import BreakingLabel
 from fetalstudio.ui.common.elided_label import ElidedLabel
 from fetalstudio.ui.library.import_pictures import colours_of
 from fetalstudio.ui.library.import_rows import Row, below_source, picture_key
@@ -104,9 +105,7 @@ class ImportDetails(QWidget):
         self.alike.hide()
         self.preview = Preview(model)
         self.name = ElidedLabel("heading", Qt.TextElideMode.ElideMiddle)
-        self.facts = theme.style(QLabel(), "dim")
-        self.facts.setTextFormat(Qt.TextFormat.PlainText)
-        self.facts.setWordWrap(True)
+        self.facts = theme.style(BreakingLabel(), "dim")
         self.subject = QLineEdit()
         self.subject.setToolTip(
             "The key of the patient whose frame this is; for all selected rows. Empty: what the "
@@ -207,10 +206,7 @@ class ImportDetails(QWidget):
         said = below_source(doubt.message, source)
         if given is not None and given not in {answer.value for answer in doubt.answers}:
             said += f" Taken: {given.replace(',', ', ')}."
-        message = theme.style(QLabel(said), "dim")
-        message.setTextFormat(Qt.TextFormat.PlainText)
-        message.setWordWrap(True)
-        layout.addWidget(message)
+        layout.addWidget(theme.style(BreakingLabel(said), "dim"))
         first = doubt is self._first
         group = QButtonGroup(panel)
         colours = colours_of(doubt)
@@ -331,8 +327,6 @@ def _facts(rows: Sequence[Row]) -> str:
 
 
 def _note(text: str) -> QLabel:
-    label = theme.style(QLabel(text), "warning")
-    label.setTextFormat(Qt.TextFormat.PlainText)
-    label.setWordWrap(True)
+    label = theme.style(BreakingLabel(text), "warning")
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     return label

@@ -26,7 +26,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from fetalstudio.core.words import counted
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.words import counted, listed
 from fetalstudio.project.store.records import Frame
 from fetalstudio.ui import icons, theme
 from fetalstudio.ui.commands import SetEllipses
@@ -378,16 +379,28 @@ class LibraryPage(QWidget):
     # -- annotations ------------------------------------------------------------------------
 
     def confirm_selected(self) -> None:
-        """Make the selected proposals and drafts final, as one step of undo."""
+        """Make the selected proposals and drafts final, as one step of undo. Those whose centre
+        lies outside the frame are left, which is said."""
         held = self.session.open.annotations.by_frame()
-        todo = {
-            frame.id: held[frame.id].ellipse
-            for frame in self.selected()
-            if frame.id in held and held[frame.id].state != "final"
-        }
+        todo: dict[str, Ellipse | None] = {}
+        outside = []
+        for frame in self.selected():
+            drawn = held.get(frame.id)
+            if drawn is None or drawn.ellipse is None or drawn.state == "final":
+                continue
+            if drawn.ellipse.is_centred_on((frame.width, frame.height)):
+                todo[frame.id] = drawn.ellipse
+            else:
+                outside.append(frame.name)
         if todo:
             self.session.undo_stack.push(SetEllipses(self.session, todo, "final"))
-        else:
+        if outside:
+            self.session.message.emit(
+                f"Not confirmed, because the centre of the ellipse lies outside the frame: "
+                f"{listed(outside, 5)}. Correct it in Annotate.",
+                "warning",
+            )
+        elif not todo:
             self.session.message.emit(
                 "None of the selected frames has an ellipse to confirm.", "info"
             )

@@ -31,6 +31,10 @@ from fetalstudio.ui.readings.commands import DrawReading, StoreReading
 from fetalstudio.ui.session import Session
 
 _DRAW_HINT = "Drag the long axis, outer edge to outer edge. Press Enter to save and go on"
+_UNSAVED = (
+    "The ellipse on this frame is not saved. Press Enter to save it, or Del to remove it, before "
+    "you end the session."
+)
 _EDIT_HINT = "Drag a handle, or press arrows, - +, [ ], Q E. Press Enter to save and go on"
 
 
@@ -70,6 +74,11 @@ class ReadingPage(QWidget):
     def activated(self) -> None:
         """Give the keyboard to the canvas; called whenever the page is shown."""
         (self.canvas if self._number is not None else self.empty.button).setFocus()
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether the frame on screen has an ellipse that is not saved as a reading."""
+        return self._number is not None and self.canvas.ellipse() is not None
 
     def begin(self, reading: ReadingSession) -> None:
         """Present what is left of a session."""
@@ -278,6 +287,9 @@ class ReadingPage(QWidget):
         """End the session before all frames are read."""
         self.canvas.leave_gesture()
         if self.reading is None:
+            return
+        if self.unsaved:
+            self.session.message.emit(_UNSAVED, "warning")
             return
         done = len(self.reading.done)
         self.session.open.readings.end(self.reading.id)

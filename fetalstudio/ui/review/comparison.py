@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QWidget
 
 from fetalstudio.core.errors import UserError
 from fetalstudio.core.screening import is_copy
 from fetalstudio.project.project import Project
 from fetalstudio.project.store.records import Frame, Pair
 from fetalstudio.ui import theme
+from fetalstudio.ui.common.elided_label import ElidedLabel
 from fetalstudio.ui.common.form import note
 from fetalstudio.ui.review.thumbnails import FrameThumbnail, ReadPixels
 
@@ -27,9 +28,14 @@ class Comparison(QWidget):
         self.source_label = note()
         row = QHBoxLayout(self)
         row.setContentsMargins(2 * theme.SPACE, theme.SPACE, 2 * theme.SPACE, theme.SPACE)
-        row.setSpacing(2 * theme.SPACE)
-        row.addLayout(_column("Nearest training frame", self.nearest, self.nearest_label), 1)
-        row.addLayout(_column("Real frame", self.source, self.source_label), 1)
+        # A grid, so that both columns are level, however many lines their labels take.
+        columns = QGridLayout()
+        columns.setHorizontalSpacing(2 * theme.SPACE)
+        columns.setVerticalSpacing(theme.SPACE // 2)
+        nearest = "Nearest training frame", "Training frame"
+        _add_column(columns, 0, nearest, self.nearest, self.nearest_label)
+        _add_column(columns, 1, ("Real frame",), self.source, self.source_label)
+        row.addLayout(columns, 1)
         row.addStretch(0)
 
     def show_pair(self, project: Project | None, pair: Pair | None) -> None:
@@ -89,15 +95,21 @@ class Comparison(QWidget):
         thumbnail.show_frame(self._pixels(frame.id), ellipse)
 
 
-def _column(title: str, thumbnail: FrameThumbnail, label: QLabel) -> QVBoxLayout:
+def _add_column(
+    grid: QGridLayout,
+    column: int,
+    titles: tuple[str, ...],
+    thumbnail: FrameThumbnail,
+    label: QLabel,
+) -> None:
     thumbnail.setMaximumWidth(_WIDEST)
     # The text does not affect the width, so that both frames have the same size.
     label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
     label.setMinimumHeight(2 * label.fontMetrics().height() + 4)
     label.setAlignment(Qt.AlignmentFlag.AlignTop)
-    column = QVBoxLayout()
-    column.setSpacing(theme.SPACE // 2)
-    column.addWidget(theme.style(QLabel(title), "heading"))
-    column.addWidget(thumbnail)
-    column.addWidget(label)
-    return column
+    heading = ElidedLabel("heading")
+    heading.setText(*titles)
+    for row, widget in enumerate((heading, thumbnail, label)):
+        grid.addWidget(widget, row, column)
+    grid.setRowStretch(1, 1)
+    grid.setColumnStretch(column, 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import Qt, QTimer
+from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import (
     QButtonGroup,
     QHBoxLayout,
@@ -40,6 +40,7 @@ from fetalstudio.ui.common.form import (
 from fetalstudio.ui.common.quality import QualityPanel
 from fetalstudio.ui.review.comparison import Comparison
 from fetalstudio.ui.review.correction import Correction
+from fetalstudio.ui.review.decision_bar import DecisionBar
 from fetalstudio.ui.review.pair_filter import PairFilterForm
 from fetalstudio.ui.review.pair_list import PairList
 from fetalstudio.ui.session import Session
@@ -143,16 +144,12 @@ class ReviewPage(QWidget):
         self.session.undo_stack.canUndoChanged.connect(self.undo_button.setEnabled)
         self.session.undo_stack.undoTextChanged.connect(self._show_undo)
         self.undo_button.setEnabled(self.session.undo_stack.canUndo())
-        bar = theme.style(QWidget(), "bar")
-        line = QHBoxLayout(bar)
-        line.setContentsMargins(2 * theme.SPACE, theme.SPACE, theme.SPACE, theme.SPACE)
-        line.setSpacing(theme.SPACE)
-        line.addWidget(self.copy_badge, 0, Qt.AlignmentFlag.AlignVCenter)
-        line.addWidget(self.real_badge, 0, Qt.AlignmentFlag.AlignVCenter)
-        line.addWidget(self.caption, 1)
-        line.addWidget(keyed(self, self.undo_button, "U"))
-        line.addWidget(keyed(self, self.reject_button, "R"))
-        line.addWidget(keyed(self, self.accept_button, "A"))
+        buttons = (self.undo_button, "U"), (self.reject_button, "R"), (self.accept_button, "A")
+        bar = DecisionBar(
+            (self.copy_badge, self.real_badge),
+            self.caption,
+            [keyed(self, button, key) for button, key in buttons],
+        )
         self.pair_view = QWidget()
         frames = QVBoxLayout(self.pair_view)
         frames.setContentsMargins(0, 0, 0, 0)

@@ -53,7 +53,7 @@ class FrameThumbnail(QLabel):
         self.setWordWrap(True)
         self.setProperty("role", "dim")
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setMinimumSize(QSize(160, 110))
+        self.setMinimumSize(QSize(120, 110))
         self._draw()
 
     def show_frame(

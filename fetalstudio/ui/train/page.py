@@ -7,7 +7,6 @@ from pathlib import Path
 from PySide6.QtCore import QPoint, Qt, QTimer
 from PySide6.QtWidgets import (
     QHBoxLayout,
-    QLabel,
     QListWidget,
     QListWidgetItem,
     QPushButton,
@@ -28,6 +27,7 @@ from fetalstudio.project.store.records import Run
 from fetalstudio.ui import theme
 from fetalstudio.ui.commands import AdoptModel
 from fetalstudio.ui.common.allowing import allow
+from fetalstudio.ui.common.elided_label import ElidedLabel
 from fetalstudio.ui.common.filmstrip import Filmstrip
 from fetalstudio.ui.common.form import (
     Section,
@@ -114,7 +114,7 @@ class TrainPage(QWidget):
         return section
 
     def _stage(self) -> QVBoxLayout:
-        self.title = theme.style(QLabel(), "heading")
+        self.title = ElidedLabel("heading")
         self.job_bar = JobBar("Stop, keep the best")
         self.curves = TrainingCurves()
         self.filmstrip = Filmstrip()
@@ -150,6 +150,8 @@ class TrainPage(QWidget):
     def _runs_section(self) -> Section:
         self.runs = QListWidget()
         self.runs.setAccessibleName("Runs")
+        self.runs.setWordWrap(True)
+        self.runs.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.runs.setStyleSheet("QListWidget::item { padding: 6px 8px; }")
         self.resume_button = QPushButton("Resume")
         self.resume_button.setToolTip("Resume this run after its last epoch")

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QGridLayout, QLabel, QPushButton, QWidget
 from fetalstudio.core.splits import Part
 from fetalstudio.project.project import Project
 from fetalstudio.ui import theme
+from fetalstudio.ui.common.breaking_label import breakable
 from fetalstudio.ui.common.cohort_box import chosen_cohort, fill_cohorts
 from fetalstudio.ui.common.form import Section, combo, note
 from fetalstudio.ui.train.segmenter_box import fill_segmenters
@@ -79,8 +80,8 @@ class TrainingDataSection(Section):
             self.advice.setToolTip(" ".join(advice.reasons))
         said = plan.problems or plan.warnings
         # With a gap between them, as each may take several lines.
-        paragraphs = (f'<p style="margin: 0 0 6px">{escape(one, quote=False)}</p>' for one in said)
-        self.checks.setText("".join(paragraphs))
+        texts = (escape(breakable(one), quote=False) for one in said)
+        self.checks.setText("".join(f'<p style="margin: 0 0 6px">{text}</p>' for text in texts))
         theme.style(self.checks, "error" if plan.problems else "warning")
         self.checks.setVisible(bool(said))
 

@@ -28,8 +28,8 @@ _ALL_REAL, _RECOMMENDED_PAIRS = 0, -1
 _RECIPE_TITLES = {"recommended": "Recommended", "paper": "As the paper"}
 _STEP, _DECIMALS = 0.01, 4
 _PAIRS_HELP = (
-    "Train on at most this many accepted pairs; recommended is the number that the evidence on "
-    "pairs speaks for"
+    "Train on at most this many accepted pairs; advised is the number that the evidence on pairs "
+    "speaks for (recommended, on the command line)"
 )
 
 
@@ -63,7 +63,7 @@ class TrainingForm(Section):
         )
         fewest = _RECOMMENDED_PAIRS
         self.synthetic_box = whole_number(
-            settings, "train/synthetic", fewest, fewest, MAX_FRAMES, lowest="recommended"
+            settings, "train/synthetic", fewest, fewest, MAX_FRAMES, lowest="advised"
         )
         self.prompt_box = choice(settings, "train/prompt", "own", PROMPTS)
         self.recipe_box = choice(settings, "train/recipe", "recommended", _RECIPE_TITLES)
@@ -99,8 +99,9 @@ class TrainingForm(Section):
         return RECOMMENDED if chosen == _RECOMMENDED_PAIRS else chosen
 
     def show_recommended(self, pairs: int) -> None:
-        """Say beside "recommended" how many pairs that is."""
-        self.synthetic_box.setSpecialValueText(f"recommended ({pairs})")
+        """Say beside "advised" how many pairs that is."""
+        # The longer "recommended" would leave no room for the number.
+        self.synthetic_box.setSpecialValueText(f"advised ({pairs})")
 
     @property
     def prompt(self) -> Prompt | None:

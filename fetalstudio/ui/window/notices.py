@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from fetalstudio.ui import icons, theme
+from fetalstudio.ui.common.breaking_label import BreakingLabel
 from fetalstudio.ui.common.text_dialog import TextDialog
 
 _STEP = "step"
@@ -60,9 +61,7 @@ class Notice(QFrame):
         sign = QLabel()
         sign.setPixmap(icons.pixmap(icon_name, colour, 20, self.devicePixelRatioF()))
         layout.addWidget(sign, 0, Qt.AlignmentFlag.AlignVCenter)
-        self.label = QLabel(text)
-        self.label.setTextFormat(Qt.TextFormat.PlainText)
-        self.label.setWordWrap(True)
+        self.label = BreakingLabel(text)
         self.label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.label.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         layout.addWidget(self.label, 1)

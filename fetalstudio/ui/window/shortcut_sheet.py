@@ -63,9 +63,9 @@ def _tree(root: QObject, without: tuple[QObject, ...]) -> Iterator[QObject]:
 
 def _plain(text: str) -> str:
     """A tooltip or menu text without markup, mnemonic and trailing keys."""
-    text = re.sub(r"<[^>]+>", "", html.unescape(text))
+    text = re.sub(r"<[^>]+>", "", html.unescape(text)).split("\n")[0]
     text = re.sub(r"\s*\([^()]*\)\s*$", "", text).replace("...", "")
-    return text.replace("&", "").split("\n")[0].strip()
+    return text.replace("&", "").strip()
 
 
 class ShortcutSheet(QDialog):

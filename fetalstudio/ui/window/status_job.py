@@ -22,6 +22,7 @@ _QUIET_MS = 300
 """A shorter job (such as a sample while the ellipse is dragged) is not shown at all."""
 _BAR_WIDTH = 160
 """px."""
+_STOP = "Stop the job"
 
 
 class StatusJob(QWidget):
@@ -43,6 +44,7 @@ class StatusJob(QWidget):
         self.cancel = QPushButton("Cancel")
         self.cancel.setShortcut(QKeySequence("Ctrl+."))
         self.cancel.clicked.connect(self._cancel)
+        self._offer(_STOP, "")
         for widget in (self.title, self.bar, self.left, self.cancel):
             layout.addWidget(widget)
         self._delay = QTimer(self, singleShot=True, interval=_QUIET_MS)
@@ -60,7 +62,7 @@ class StatusJob(QWidget):
         self._show_title()
         self.bar.setRange(0, 0)
         self.left.clear()
-        self._offer("Stop the job", handle.job.stopped)
+        self._offer(_STOP, handle.job.stopped)
         self._delay.start()
 
     def _offer(self, what: str, kept: str) -> None:

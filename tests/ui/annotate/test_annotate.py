@@ -1260,6 +1260,25 @@ def test_session_is_left_alone_by_looking(page: AnnotatePage, open_session: Sess
     assert open_session.undo_stack.count() == 0
 
 
+def test_an_ellipse_with_its_centre_outside_the_frame_is_not_made_final(
+    page: AnnotatePage, project: Project
+) -> None:
+    frame_id = unannotated(page)
+    width = project.frames.get(frame_id).width
+    said = QSignalSpy(page.session.message)
+    for cx, state in ((width + 5.0, "draft"), (width - 5.0, "final")):
+        ellipse = Ellipse(cx, 200.0, 120.0, 90.0, 0.0)
+        page.canvas.set_ellipse(ellipse)
+        page.canvas.ellipse_edited.emit(ellipse)
+        key(page, Qt.Key.Key_Return)
+        assert (newest(project, frame_id).ellipse, newest(project, frame_id).state) == (
+            ellipse,
+            state,
+        )
+        page.session.select_frame(frame_id)
+    assert said.count() == 1 and "outside the frame" in said.at(0)[0]
+
+
 # -- snapping to the skull -------------------------------------------------------------------
 
 SPREAD = Spread(0.01, 0.02, 0.03)
@@ -1285,15 +1304,32 @@ def test_s_moves_the_ellipse_onto_the_skull_as_one_step_of_undo(
     assert " ± " not in page.panel.biometry.values["hc"].text()
 
 
+def test_a_snap_onto_what_may_be_another_outline_is_said_and_has_no_interval(
+    page: AnnotatePage, project: Project, jobs: Jobs
+) -> None:
+    frame_id = annotated(page)
+    said = QSignalSpy(page.session.message)
+    key(page, Qt.Key.Key_S)
+    jobs.end(Finished(SnapResult(frame_id, HEAD, SPREAD, elsewhere=True)))
+    assert ellipse_of(project, frame_id) == HEAD
+    assert " ± " not in page.panel.biometry.values["hc"].text()
+    text, level = said.at(0)
+    assert "finds the head elsewhere" in text and "press P" in text and level == "warning"
+    key(page, Qt.Key.Key_S)
+    jobs.end(snapped(frame_id))
+    assert said.count() == 1, "an outline that is the head's is not warned of"
+
+
 def test_a_snap_that_comes_too_late_changes_nothing(
     page: AnnotatePage, project: Project, jobs: Jobs
 ) -> None:
     frame_id = annotated(page)
+    said = QSignalSpy(page.session.message)
     key(page, Qt.Key.Key_S)
     key(page, Qt.Key.Key_Right)
     moved = shown(page)
-    jobs.end(snapped(frame_id))
-    assert shown(page) == moved
+    jobs.end(Finished(SnapResult(frame_id, HEAD, SPREAD, elsewhere=True)))
+    assert shown(page) == moved and not said.count()
     key(page, Qt.Key.Key_S)
     key(page, Qt.Key.Key_PageDown)
     other = page.canvas.ellipse()

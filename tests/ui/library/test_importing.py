@@ -164,6 +164,24 @@ def test_a_note_on_a_frame_is_in_sight_on_a_screen_of_1280_px(
     assert not table.horizontalScrollBar().isVisible()
 
 
+def test_a_long_name_in_a_question_pushes_no_answer_out_of_sight(
+    open_dialog: Open, source: Path, qtbot: QtBot
+) -> None:
+    uid = "1.2.840.113619.2.176.3596.3364818.7819.1259708454.105.1.2.3.4.5"
+    for path in source.glob("*.png"):
+        path.rename(source / f"{uid}_{path.name}")
+    dialog = open_dialog(source)
+    planned(qtbot, dialog)
+    said: list[str] = []
+    for key in shown(dialog):
+        select(qtbot, dialog, key)
+        labels = dialog.details._body.findChildren(QLabel)
+        said += [label.text() for label in labels]
+        needed = max((label.minimumSizeHint().width() for label in labels), default=0)
+        assert needed < dialog.details.minimumSizeHint().width(), key
+    assert any(uid in text for text in said)
+
+
 def test_every_file_is_a_row_and_the_first_one_in_doubt_is_selected(dialog: ImportDialog) -> None:
     taken = {row.key: row.taken_for for row in dialog.model.rows}
     assert taken["again.png"] == "frame" and taken["sure.png"] == "same as again.png"

@@ -246,6 +246,23 @@ def test_confirm_and_remove_many_are_one_step_of_undo_each(
     assert session.open.counts()["draft"] == 3
 
 
+def test_an_ellipse_beside_its_frame_is_not_confirmed_among_others(
+    library: LibraryPage, qtbot: QtBot
+) -> None:
+    session = library.session
+    right, beside = session.open.frames.all(annotated=False)[:2]
+    session.open.annotations.add(right.id, DRAWN, author="a", state="draft")
+    outside = replace(DRAWN, cx=beside.width + 20.0)
+    session.open.annotations.add(beside.id, outside, author="a", state="draft")
+    session.frames_changed.emit()
+    told: list[str] = []
+    session.message.connect(lambda text, _level: told.append(text))
+    library.grid.selectAll()
+    qtbot.keyClick(library.grid, Qt.Key.Key_F)
+    assert session.open.counts()["final"] == 17 and session.open.counts()["draft"] == 1
+    assert len(told) == 1 and beside.name in told[0] and right.name not in told[0]
+
+
 def test_what_is_selected_stays_so_but_not_in_another_project(
     library: LibraryPage, qtbot: QtBot, tmp_path: Path
 ) -> None:

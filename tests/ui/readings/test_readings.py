@@ -11,13 +11,14 @@ from typing import TypeVar
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtTest import QTest
+from PySide6.QtTest import QSignalSpy, QTest
 from PySide6.QtWidgets import (
     QAbstractButton,
     QApplication,
     QDialog,
     QLabel,
     QLineEdit,
+    QMessageBox,
     QTableWidget,
 )
 from pytestqt.qtbot import QtBot
@@ -166,6 +167,25 @@ def test_a_session_goes_on_after_a_pause_and_after_a_restart(
     with qtbot.waitSignal(open_session.message) as said:
         reading_window.readings.resume()
     assert "anna has no unfinished reading" in said.args[0]
+
+
+def test_an_ellipse_that_is_not_saved_is_not_dropped_without_a_word(
+    reading_window: MainWindow, open_session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(QMessageBox, "exec", lambda box: asked.append(box.text()))
+    page = begin(reading_window, [frame.id for frame in open_session.frames()[:2]])
+    draw(page, HEAD)
+    said = QSignalSpy(open_session.message)
+    page.end()
+    assert page.reading is not None and page.canvas.ellipse() == HEAD
+    assert "is not saved" in said.at(0)[0]
+    reading_window.show_place("library")
+    assert not reading_window.close()
+    assert asked == ["The ellipse of a reading is not saved, and will be lost."]
+    reading_window.show_place("reading")
+    press(page, Qt.Key.Key_Return)
+    assert reading_window.close() and len(asked) == 1
 
 
 def test_the_start_says_what_it_will_take_and_keeps_the_name(

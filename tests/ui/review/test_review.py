@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PySide6.QtCore import QPointF, Qt
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QLabel
 from pytestqt.qtbot import QtBot
 
 from fetalstudio.core.ellipse import Ellipse
@@ -558,3 +559,44 @@ def test_the_place_of_the_pair_is_not_cut_short(page: ReviewPage, qtbot: QtBot) 
     qtbot.wait(1)
     assert page.caption.text() == "1 of 5, pending: pair_1"
     assert "…" not in page.caption.shown()
+
+
+def test_the_related_frames_are_level_however_long_their_labels_are(
+    page: ReviewPage, qtbot: QtBot
+) -> None:
+    page.window().resize(1024, 640)
+    comparison = page.comparison
+    comparison.nearest_label.setText("A sentence that takes a number of lines here. " * 3)
+    comparison.source_label.setText("short")
+    qtbot.wait(1)
+    headings = [w for w in comparison.findChildren(QLabel) if w.property("role") == "heading"]
+    assert len({heading.y() for heading in headings}) == 1
+    assert comparison.nearest.geometry().top() == comparison.source.geometry().top()
+    assert comparison.nearest_label.y() == comparison.source_label.y()
+
+
+def test_no_button_above_the_pair_is_cut_short_in_the_narrowest_window(
+    page: ReviewPage, qtbot: QtBot
+) -> None:
+    buttons = page.undo_button, page.reject_button, page.accept_button
+    texts = ["Undo (U)", "Reject (R)", "Accept (A)"]
+
+    def shown() -> list[str]:
+        qtbot.wait(1)
+        for button in buttons:
+            assert button.isHidden() or button.width() >= button.sizeHint().width()
+        return [button.text() for button in buttons if not button.isHidden()]
+
+    page.window().resize(1280, 640)
+    assert shown() == texts
+    page.window().resize(960, 600)
+    assert shown() == ["Undo", "Reject", "Accept"]
+    page.real_badge.show()
+    assert shown() == ["Reject", "Accept"]
+    press(qtbot, page, Qt.Key.Key_A)
+    assert page.undo_button.isEnabled()
+    press(qtbot, page, Qt.Key.Key_U)
+    assert listed(page)[0] == current(page)
+    page.window().resize(1280, 640)
+    page.real_badge.hide()
+    assert shown() == texts

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel
+from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QScrollArea, QWidget
 from pytestqt.qtbot import QtBot
 
 from fetalstudio.core.ellipse import Ellipse
@@ -123,6 +123,41 @@ def test_a_warning_that_the_page_shows_is_not_shown_again(
     for text in (shown, "The memory is nearly full."):
         fakes[0][1].warned.emit(text)
     assert said == ["The memory is nearly full."]
+
+
+def test_the_number_of_advised_pairs_is_not_cut_short(page: TrainPage, qtbot: QtBot) -> None:
+    page.form.show_recommended(12_345)
+    field = page.form.synthetic_box
+    page.window().resize(960, 600)
+    qtbot.wait(1)
+    line = field.lineEdit()
+    assert field.text() == "advised (12345)"
+    room = line.width() - line.textMargins().left()
+    assert line.fontMetrics().horizontalAdvance(field.text()) < room
+
+
+def test_a_long_name_of_a_run_is_shortened_in_the_title(page: TrainPage, qtbot: QtBot) -> None:
+    page.title.setText("a-name-of-a-model-of-2026-for-both-scanners, finished")
+    page.window().resize(960, 600)
+    qtbot.wait(1)
+    assert page.title.shown().endswith("…")
+    assert page.title.toolTip() == page.title.text()
+
+
+def test_a_long_word_in_a_warning_hides_nothing_of_the_panel(page: TrainPage, qtbot: QtBot) -> None:
+    plan = page._plan
+    assert plan is not None
+    name = "/data/" + "the_long_name_of_a_study_" * 4 + "x" * 80
+    page.data.show_plan(replace(plan, problems=(f"Cohort 'A' of {name} has no frame.",)))
+    qtbot.wait(1)
+    for part in (page.data.checks, page.data.cohort_box, page.form.synthetic_box):
+        panel: QWidget | None = part
+        while not isinstance(panel, QScrollArea):
+            assert panel is not None
+            panel = panel.parentWidget()
+        assert part.mapTo(panel, part.rect().topRight()).x() < panel.viewport().width()
+    words = page.data.checks
+    assert words.minimumSizeHint().width() <= words.width(), "the word itself is broken"
 
 
 def test_accepting_a_pair_counts_it_and_a_held_out_source_does_not(page: TrainPage) -> None:

@@ -316,6 +316,9 @@ def test_the_sheet_lists_every_key(open_session: Session, window: MainWindow, qt
     texts = {label.text() for label in sheets[0].findChildren(QLabel)}
     assert {"Everywhere", "Library", "Annotate", "Ctrl+2", "Ctrl+Z", "Ctrl+.", "N"} <= texts
     sheets[0].close()
+    stop = dict(keys_of(window.status_job))
+    window.status_job._offer("Stop the job", "What is done is kept.")
+    assert stop["Ctrl+."] == dict(keys_of(window.status_job))["Ctrl+."] == "Stop the job"
     library = dict(keys_of(window.library))
     assert library["F"] == "Confirm as final"
     assert library["Ctrl+P"]

@@ -13,6 +13,8 @@ from PySide6.QtWidgets import (
     QComboBox,
     QLabel,
     QPushButton,
+    QStyle,
+    QStyleOptionComboBox,
     QToolButton,
     QWidget,
 )
@@ -135,6 +137,19 @@ def test_the_place_of_the_frame_is_not_cut_short(
     shown = page.bar.position.shown()
     assert "1 of 24" in shown and "…" not in shown
     assert (shown == "samples, frame 1 of 24, 8 to do") == (width == 1900)
+
+
+def test_the_order_of_the_library_is_not_cut_short(
+    open_session: Session, window: MainWindow, qtbot: QtBot
+) -> None:
+    window.resize(960, 600)
+    qtbot.wait(1)
+    box = window.library.filters.order_box
+    option = QStyleOptionComboBox()
+    box.initStyleOption(option)
+    part = QStyle.SubControl.SC_ComboBoxEditField
+    room = box.style().subControlRect(QStyle.ComplexControl.CC_ComboBox, option, part, box)
+    assert box.fontMetrics().horizontalAdvance(box.currentText()) <= room.width()
 
 
 def test_the_next_step_of_synthesise_is_not_cut_short(

@@ -32,3 +32,6 @@ class SnapResult:
     ellipse: Ellipse | None
     """None if there is no outline of a skull near the ellipse. Nothing is stored."""
     spread: Spread
+    elsewhere: bool = False
+    """Whether the built-in segmenter finds the head elsewhere. The outline may then be another
+    one, such as that of the gestational sac, of which ``spread`` says nothing."""
