@@ -69,6 +69,7 @@ class ReadingPage(QWidget):
         session.project_changed.connect(self._project_changed)
         session.readings_changed.connect(self.reload)
         session.frames_changed.connect(self.reload)
+        session.unsaved.in_reading = lambda: self.unsaved
         self.reload()
 
     def activated(self) -> None:

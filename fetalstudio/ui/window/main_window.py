@@ -302,23 +302,14 @@ class MainWindow(QMainWindow):
 
     def _may_leave_unsaved(self) -> bool:
         """Whether no ellipse would be lost, or the person agrees."""
-        said, cures = [], []
-        if unsaved := len(self.session.unsaved):
-            said.append(f"{counted(unsaved, 'ellipse')} could not be saved, and will be lost.")
-            cures.append(
-                "To save them, make room on the disk and confirm them in Annotate, or save a copy "
-                "of the project on another disk (File menu)."
-            )
-        if getattr(self.pages.get("reading"), "unsaved", False):
-            said.append("The ellipse of a reading is not saved, and will be lost.")
-            cures.append("To save it, choose Continue reading (Readings menu) and press Enter.")
-        if not said:
+        problems = self.session.unsaved.problems()
+        if not problems:
             return True
         box = QMessageBox(self)
         box.setIcon(QMessageBox.Icon.Warning)
         box.setWindowTitle("Ellipses are not saved")
-        box.setText(" ".join(said))
-        box.setInformativeText(" ".join(cures))
+        box.setText(" ".join(said for said, _ in problems) + " If you leave, that is lost.")
+        box.setInformativeText(" ".join(cure for _, cure in problems))
         leave = box.addButton("Leave without them", QMessageBox.ButtonRole.DestructiveRole)
         stay = box.addButton("Stay", QMessageBox.ButtonRole.RejectRole)
         box.setDefaultButton(stay)

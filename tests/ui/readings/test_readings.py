@@ -25,6 +25,7 @@ from pytestqt.qtbot import QtBot
 
 from fetalstudio.core.agreement import mean_ellipse
 from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.errors import UserError
 from fetalstudio.project.agreements import group_agreement
 from fetalstudio.project.project import Project
 from fetalstudio.project.reading_exchange import export_readings
@@ -170,7 +171,10 @@ def test_a_session_goes_on_after_a_pause_and_after_a_restart(
 
 
 def test_an_ellipse_that_is_not_saved_is_not_dropped_without_a_word(
-    reading_window: MainWindow, open_session: Session, monkeypatch: pytest.MonkeyPatch
+    reading_window: MainWindow,
+    open_session: Session,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     asked: list[str] = []
     monkeypatch.setattr(QMessageBox, "exec", lambda box: asked.append(box.text()))
@@ -182,7 +186,10 @@ def test_an_ellipse_that_is_not_saved_is_not_dropped_without_a_word(
     assert "is not saved" in said.at(0)[0]
     reading_window.show_place("library")
     assert not reading_window.close()
-    assert asked == ["The ellipse of a reading is not saved, and will be lost."]
+    assert asked == ["The ellipse of a reading is not saved. If you leave, that is lost."]
+    with pytest.raises(UserError, match="Continue reading"):
+        open_session.new_project(tmp_path / "other")
+    assert page.canvas.ellipse() == HEAD
     reading_window.show_place("reading")
     press(page, Qt.Key.Key_Return)
     assert reading_window.close() and len(asked) == 1
