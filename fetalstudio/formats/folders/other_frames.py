@@ -1,4 +1,4 @@
-"""Frames of another format, such as DICOM, in a folder whose masks and tables are about them too."""
+"""What masks and tables in a folder say about frames of another format, such as DICOM."""
 
 from __future__ import annotations
 

@@ -226,13 +226,18 @@ def _unlikely(ellipse: Ellipse, size: Size) -> str | None:
     height) px."""
     if ellipse.b < _LEAST_RATIO * ellipse.a:
         return "it is far longer than a head"
-    if np.sqrt(ellipse.a * ellipse.b) < _LEAST_SHARE * min(size):
+    if is_tiny(ellipse, size):
         return "it is far smaller than a head"
     points = ellipse.contour(180)
     inside = ((points >= -0.5) & (points <= np.array(size) - 0.5)).all(axis=1)
     if inside.mean() < _LEAST_SEEN:
         return "the picture's border cuts most of it, and the rest does not fix an ellipse"
     return None
+
+
+def is_tiny(ellipse: Ellipse, size: Size) -> bool:
+    """Whether an ellipse is far smaller than a head in a picture of (width, height) px."""
+    return bool(np.sqrt(ellipse.a * ellipse.b) < _LEAST_SHARE * min(size))
 
 
 def _free_outline(region: NDArray[np.uint8]) -> Points:

@@ -11,7 +11,7 @@ from pathlib import Path
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
-from fetalstudio.core.geometry import Affine, Size
+from fetalstudio.core.geometry import Size
 from fetalstudio.core.growth import AGE_LABEL, age_text, parse_age
 from fetalstudio.formats.privacy.subjects import (
     is_pseudonym,
@@ -48,6 +48,7 @@ from fetalstudio.formats.tables.table_files import (
     plain,
     read_table,
 )
+from fetalstudio.formats.tables.table_meanings import in_px
 
 _PATIENT = re.compile(
     "patien|pacien|pazien|pacjen|subje|proband|mother|mutter|woman|fo?etus|person|hospital"
@@ -99,10 +100,7 @@ class Row:
         """The ellipse in px of the frame, where it is known, if need be by the pixel size."""
         if self.ellipse is not None or self.ellipse_mm is None or self.calibration is None:
             return self.ellipse
-        calibration = self.calibration
-        return self.ellipse_mm.transformed(
-            Affine.scaling(1 / calibration.mm_per_px_x, 1 / calibration.mm_per_px_y)
-        )
+        return in_px(self.ellipse_mm, self.calibration)
 
 
 @dataclass(frozen=True, slots=True)
