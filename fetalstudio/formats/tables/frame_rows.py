@@ -28,6 +28,8 @@ from fetalstudio.formats.tables.frame_columns import (
     HC_CM,
     LABELS,
     NUMBERS,
+    PIXEL_SIZE_X,
+    PIXEL_SIZE_Y,
     PIXEL_SIZES,
     SIZE,
     SUBJECT,
@@ -75,6 +77,12 @@ _UNITS = {HC: ("mm",), HC_CM: ("cm",), "angle_deg": ("°", "deg", "degrees")} | 
     (*ELLIPSE[:4], *SIZE), ("px", "pix", "pixel", "pixels")
 )
 """What may follow a number."""
+_SIDE = r"['\"]?\s{{0,9}}(?P<{}>\d{{0,9}}[.,]?\d{{1,20}})\s{{0,9}}['\"]?"
+_PAIR = re.compile(
+    rf"(?P<list>[\[(])?{_SIDE.format('one')}\s{{0,9}}(?(list)[\\x,;\s]|[\\x])\s{{0,9}}"
+    rf"{_SIDE.format('other')}(?(list)[\])])"
+)
+"""A pixel size as that of rows and columns, as DICOM and programs that read it write it."""
 _MM = ("mm/px", "mm/pixel", "mm per px", "mm per pixel", "mm")
 
 
@@ -146,11 +154,15 @@ def rows_in(table: Table, required: Sequence[str]) -> Rows:
     for name in (*half_an_ellipse(where), *_half(where, SIZE), *_half(where, PIXEL_SIZES[1:])):
         del where[name]
     table, columns = _with_units(table, columns)
+    table, unequal = _with_single_sizes(table, [where[n] for n in PIXEL_SIZES if n in where])
     units = {where[name]: known for name, known in _UNITS.items() if name in where}
     sizes = {name: unit for name, unit in columns.units.items() if name in where}
     units |= {where[name]: _MM for name, unit in sizes.items() if unit in (None, Unit(1))}
     used = [where[name] for name in (*PIXEL_SIZES, *NUMBERS) if name in where]
-    numbers = table.numbers(used, units)
+    numbers = [
+        unequal.get(row.line, found)
+        for row, found in zip(table.rows, table.numbers(used, units), strict=True)
+    ]
     columns = _with_angles(table, numbers, columns)
     notes = _notes(table, where, numbers)
     if (no_hc := _no_hc(table, where, numbers)) is not None:
@@ -191,6 +203,30 @@ def _with_units(table: Table, columns: Columns) -> tuple[Table, Columns]:
                 f"the unit of {table.header[where[name]]!r} is {cells[where[name]]!r} here",
             )
     return replace(table, rows=table.rows[1:]), replace(columns, units=stated)
+
+
+def _with_single_sizes(
+    table: Table, columns: Sequence[int]
+) -> tuple[Table, Mapping[int, InputError]]:
+    """The table with one number for a pixel size that is written as that of rows and columns, such
+    as ``[0.2, 0.2]``; and by line what is wrong with one whose numbers differ."""
+    rows: list[TableRow] = []
+    unequal: dict[int, InputError] = {}
+    for row in table.rows:
+        cells = list(row.cells)
+        for i in columns:
+            pair = _PAIR.fullmatch(cells[i].strip())
+            if pair is None:
+                continue
+            if pair["one"] != pair["other"]:
+                cause = (
+                    f"{cells[i]!r} states two sides of a pixel; write them into columns of their "
+                    f"own, {PIXEL_SIZE_X} and {PIXEL_SIZE_Y}"
+                )
+                unequal.setdefault(row.line, table.error(row.line, cause))
+            cells[i] = pair["one"]
+        rows.append(replace(row, cells=tuple(cells)))
+    return replace(table, rows=tuple(rows)), unequal
 
 
 def _notes(
