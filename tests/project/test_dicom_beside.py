@@ -10,6 +10,7 @@ import pytest
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.formats.pictures.picture_files import write_png
 from fetalstudio.project.importing.importers import import_frames
+from fetalstudio.project.importing.options import ImportOptions
 from fetalstudio.project.project import Project
 from tests.formats.dicom_files import write
 from tests.skulls import skull
@@ -90,3 +91,14 @@ def test_an_ellipse_of_a_table_is_not_given_to_a_clip(project: Project, source: 
     assert any("clip.dcm holds 3 frames, and the table does not" in p for p in report.problems)
     assert not project.annotations.by_frame()
     assert [f.calibration is None for f in project.frames.all()] == [True, False]
+
+
+def test_a_picture_of_the_same_name_comes_first(project: Project, source: Path) -> None:
+    write_png(source / "IM_1.png", skull(HEAD, 9, SIZE))
+    mask(source / "IM_1_mask.png")
+    (source / "sizes.csv").write_text("filename,mm/px\nIM_1,0.3\n")
+    report = import_frames(project, source, options=ImportOptions(keep_names=True))
+    assert not any("IM_1_mask" in said or "sizes.csv" in said for said in report.problems)
+    by_name = {frame.name: frame for frame in project.frames.all()}
+    assert set(project.annotations.by_frame()) == {by_name["IM_1"].id}
+    assert [f.calibration is None for f in by_name.values()] == [False, True]

@@ -96,7 +96,10 @@ def read(
     image_folders = list(dict.fromkeys((source, *of_frames, *parts, *with_files)))
     splits = {folder: split(pictures_in(folder)) for folder in image_folders}
     frames = [path for found in splits.values() for path in found.frames]
-    unmasked = [record.path for record in others if takes_masks(record)]
+    # A picture of the same name, such as one that was exported from a DICOM file, comes first.
+    named = names_of(frames)
+    told = [r for r in others if takes_tables(r) and names_of([r.path]).isdisjoint(named)]
+    unmasked = [record.path for record in told if takes_masks(record)]
     maskable = [*frames, *unmasked]
     names = names_of(maskable)
     inside, outside = annotations_in(mask_folders, names), annotations_in(beside, names)
@@ -138,17 +141,19 @@ def read(
         unsure |= {path: shown_doubt(path) for path in pictures_in(folder)}
     for folder, word in of_others.items():
         unsure |= {path: no_head_doubt(path, word) for path in pictures_in(folder)}
-    told = [record.path for record in others if takes_tables(record)]
-    rows, notes = _tables(source, image_folders, [*frames, *told]) if with_tables else ({}, ())
-    records, unclear = records_of(frames, annotated, rows, doubts, source, told)
+    about = [*frames, *(record.path for record in told)]
+    rows, notes = _tables(source, image_folders, about) if with_tables else ({}, ())
+    records, unclear = records_of(frames, annotated, rows, doubts, source)
     plain = [p for p in image_folders if p == source or p.name.lower() in IMAGE_FOLDERS]
     again = named_after(frames, plain)
     records, pairs = with_pairs(replace(r, may_show=again.get(r.path, ())) for r in records)
-    beside_them, more_notes = with_folder(others, frames, annotated, rows, doubts)
+    known, untold = with_folder(told, annotated, rows, doubts)
+    by_path = {record.path: record for record in known}
+    others = tuple(by_path.get(record.path, record) for record in others)
     return FrameSource(
         cohort_of(source),
-        records + beside_them,
-        problems + notes + unclear + pairs + more_notes,
+        records + others,
+        problems + notes + unclear + pairs + untold,
         unsure=unsure_records(unsure),
         files=frozenset(files),
     )

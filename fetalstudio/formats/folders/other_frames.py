@@ -36,23 +36,21 @@ def takes_masks(record: FrameRecord) -> bool:
 
 def with_folder(
     records: Sequence[FrameRecord],
-    frames: Sequence[Path],
     annotated: Mapping[Path, Path],
     rows: Mapping[Path, Mapping[str, Row]],
     doubts: Mapping[Path, Doubt],
 ) -> tuple[tuple[FrameRecord, ...], tuple[str, ...]]:
-    """The records with what masks and tables in the folder say about them, and notes. ``frames``
-    are the picture files in it; the others are as for
-    :func:`~fetalstudio.formats.folders.picture_records.records_of`."""
-    alike = alike_in_folders((*frames, *(r.path for r in records if takes_tables(r))))
+    """The records with what masks and tables in the folder say about them, and notes.
+
+    ``annotated``, ``rows`` and ``doubts`` are as for
+    :func:`~fetalstudio.formats.folders.picture_records.records_of`. All records take tables.
+    """
+    alike = alike_in_folders(record.path for record in records)
     found: list[FrameRecord] = []
     notes: tuple[str, ...] = ()
     untold: list[str] = []
     split: dict[str, dict[str, Path]] = defaultdict(dict)
     for record in records:
-        if not takes_tables(record):
-            found.append(record)
-            continue
         path = record.path
         named = rows.get(path.parent, {})
         row, unclear = row_of(path, named, alone=alike[path.parent, key_of(stem_of(path))] == 1)

@@ -39,14 +39,12 @@ def records_of(
     rows: Mapping[Path, Mapping[str, Row]],
     doubts: Mapping[Path, Doubt] = _NO_DOUBTS,
     source: Path | None = None,
-    others: Sequence[Path] = (),
 ) -> tuple[tuple[FrameRecord, ...], tuple[str, ...]]:
     """A record for each frame, with its annotation, the doubt about it and the table row of its
     name, and notes. If the ``source`` that they lie in is given, its folders may say whose they
-    are; else only that of each frame may. ``others`` are frames of another format, which the tables
-    may be about as well."""
+    are; else only that of each frame may."""
     repeated = repeated_names(frames)
-    in_folder = alike_in_folders((*frames, *others))
+    in_folder = alike_in_folders(frames)
     records = []
     problems: tuple[str, ...] = ()
     untold: list[str] = []
