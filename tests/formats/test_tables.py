@@ -458,6 +458,25 @@ def test_a_pixel_size_may_be_that_of_rows_and_columns(tmp_path: Path, cell: str)
     assert found.row.calibration is not None and found.row.calibration.mm_per_px == 0.1
 
 
+@pytest.mark.parametrize(
+    "header", ["px_mm", "mm_px", "resolution", "Kalibrierfaktor [mm/Pixel]", "spacing_mm_x_y"]
+)
+def test_a_column_that_may_be_a_pixel_size_is_named(tmp_path: Path, header: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(f"filename;subject;{header}\none.png;A;0,12\ntwo.png;B;0,25\n")
+    (note,) = read_rows(path, ["filename"]).notes
+    assert repr(header) in note and "name its unit" in note
+
+
+@pytest.mark.parametrize(
+    ("header", "cell"), [("resolution", "800x600"), ("scale", "3"), ("a_px", "0.5")]
+)
+def test_other_columns_are_not(tmp_path: Path, header: str, cell: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(f"filename,subject,{header}\none.png,A,{cell}\n")
+    assert read_rows(path, ["filename"]).notes == ()
+
+
 def test_two_different_sides_in_one_cell_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text('filename,PixelSpacing\none.png,"[0.1, 0.2]"\ntwo.png,0.3\n')

@@ -691,7 +691,10 @@ def test_what_is_no_file_is_not_read_as_a_table(
 
 @pytest.mark.parametrize(
     "column",
-    ["Patient_num", "pid", "case_id", "Patient No.", "PatientID", "subject number", "participant"],
+    [
+        *("Patient_num", "pid", "case_id", "Patient No.", "PatientID", "subject number"),
+        *("participant", "Patient's Name"),
+    ],
 )
 def test_the_usual_columns_give_the_subject(
     project: Project, picture: Picture, source: Path, column: str

@@ -65,6 +65,12 @@ _GROUP = re.compile(
     "|(?:individual|client|donor|ssn|cpr).*)"
 )
 """What a column may be called, plainly, that says whose frame it is where its texts recur."""
+_SCALE = re.compile(
+    r"(?:mm|cm|[uµ]m).*(?:px|pix)|(?:px|pix).*(?:mm|cm|[uµ]m)|spacing|resolu|auflös|calib|kalib"
+    "|scal[ei]|maßstab|échelle|escala|разреш|масштаб",
+    re.IGNORECASE,
+)
+"""What a column of pixel sizes may be called that is not among the usual ones."""
 _NOBODY = re.compile(r"anon(?:ym\w*)?|de-?identified|withheld|removed|x{3,}|-9+|-1", re.IGNORECASE)
 _NO_VALUES = frozenset({0, -1, -9, -99, -999, -9999})
 """Numbers that mark a missing size."""
@@ -242,6 +248,13 @@ def _notes(
                 "used. If the table has decimal commas, save it with semicolons between the cells.",
             )
     unused = [i for i in range(len(table.header)) if i not in where.values()]
+    if where.keys().isdisjoint(PIXEL_SIZES):
+        scales = [i for i in unused if _SCALE.search(table.header[i]) and _are_fractions(table, i)]
+        notes += tuple(
+            f"{table.path}: the column {table.header[i]!r} was not used. If it says how large a "
+            "pixel is, name its unit in the header, as in pixel size(mm) or pixels per mm."
+            for i in scales
+        )
     if SUBJECT not in where:
         named = [i for i in unused if _PATIENT.search(table.header[i])]
         named += [i for i in unused if _GROUP.fullmatch(plain(table.header[i]))]
@@ -277,6 +290,16 @@ def _no_hc(
         f"{table.path}: the numbers in the column {table.header[where[HC]]!r} are no head "
         "circumferences in mm, and were not used. If they say whose frame it is, call it subject."
     )
+
+
+def _are_fractions(table: Table, column: int) -> bool:
+    """Whether a column holds numbers above 0 that are not all whole, as sizes of pixels are."""
+    texts = [row.cells[column] for row in table.rows if not is_missing(row.cells[column])]
+    try:
+        found = [float(text.replace(",", ".")) for text in texts]
+    except ValueError:
+        return False
+    return any(value % 1 for value in found) and min(found) > 0
 
 
 def _recurs(table: Table, column: int) -> bool:
