@@ -102,3 +102,15 @@ def test_a_picture_of_the_same_name_comes_first(project: Project, source: Path) 
     by_name = {frame.name: frame for frame in project.frames.all()}
     assert set(project.annotations.by_frame()) == {by_name["IM_1"].id}
     assert [f.calibration is None for f in by_name.values()] == [False, True]
+
+
+@pytest.mark.parametrize("place", ["clip_mask.png", "masks/clip.png"])
+def test_a_mask_that_is_named_after_a_clip_is_said_to_be(
+    project: Project, source: Path, place: str
+) -> None:
+    write(source / "clip.dcm", np.stack([skull(HEAD, seed, SIZE) for seed in (3, 4, 5)]))
+    mask(source / place)
+    report = import_frames(project, source)
+    (said,) = (p for p in report.problems if str(source / place) in p)
+    assert f"is named after {source / 'clip.dcm'}, which holds several frames" in said
+    assert not project.annotations.by_frame()

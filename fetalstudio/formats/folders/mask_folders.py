@@ -33,6 +33,7 @@ from fetalstudio.formats.folders.picture_roles import (
     chosen_annotations,
     joined_annotations,
     no_head_doubt,
+    not_taken,
     orphans,
     shared_annotations,
     shown_doubt,
@@ -100,6 +101,7 @@ def read(
     named = names_of(frames)
     told = [r for r in others if takes_tables(r) and names_of([r.path]).isdisjoint(named)]
     unmasked = [record.path for record in told if takes_masks(record)]
+    taken = {key: r.path for r in told if not takes_masks(r) for key in names_of([r.path])}
     maskable = [*frames, *unmasked]
     names = names_of(maskable)
     inside, outside = annotations_in(mask_folders, names), annotations_in(beside, names)
@@ -129,6 +131,7 @@ def read(
         of_part = annotations_in(masks_of_part, own)
         files.update(*of_part.values(), *found.annotations.values(), found.unsure)
         unsure |= found.unsure | orphans(names, found.annotations) | orphans(own, of_part)
+        unsure |= not_taken(taken, found.annotations) | not_taken(taken, of_part)
         drawn = joined_annotations(elsewhere, found.annotations, of_part)
         chosen, more = chosen_annotations(here, drawn)
         annotated |= chosen
@@ -136,7 +139,7 @@ def read(
     shared = shared_annotations(annotated)
     doubts |= shared
     annotated = {frame: path for frame, path in annotated.items() if frame not in shared}
-    unsure |= orphans(names, inside)
+    unsure |= orphans(names, inside) | not_taken(taken, inside)
     for folder in drawn_on:
         unsure |= {path: shown_doubt(path) for path in pictures_in(folder)}
     for folder, word in of_others.items():
