@@ -757,6 +757,11 @@ def test_a_number_of_a_hospital_is_not_kept_in_the_clear(
         ("p.json", json.dumps({"x": [[1.5, 2], [3, 4], [5, 6], [7, 8]]}), "annotation json"),
         ("r.json", json.dumps({"Images": [{"ROIs": []}]}), "annotation json"),
         ("g.json", json.dumps({"type": "FeatureCollection"}), "GeoJSON"),
+        (
+            "d.json",
+            json.dumps({"item": {"slots": [{"name": "0"}]}, "annotations": [{"ellipse": {}}]}),
+            "Darwin json",
+        ),
         ("a.xml", '<?xml version="1.0"?><ASAP_Annotations/>', "annotation xml"),
         ("t.json", json.dumps([{"image": "x.png", "mm": 0.1}]), "JSON about pictures"),
         ("t.yaml", "pixel_size: 0.1\n", "YAML about pictures"),
