@@ -890,6 +890,18 @@ def test_several_pages_are_frames_and_masks_of_other_numbers_are_named(
     assert "y_mask.tif holds 2 pages" in problem
 
 
+def test_a_page_that_is_the_mask_of_another_is_named_with_its_number(
+    project: Project, picture: Picture, source: Path
+) -> None:
+    mask = Image.fromarray(MASK)
+    Image.fromarray(picture(1)).save(source / "x.tif", save_all=True, append_images=[mask])
+    report = import_named(project, source)
+    assert [frame.name for frame in project.frames.all()] == ["x_0001"]
+    (problem,) = report.problems
+    assert "x.tif, frame 2, looks like an annotation" in problem
+    assert "save it as a file of its own" in problem
+
+
 @pytest.mark.skipif(sys.platform == "darwin", reason="macOS makes one form of all names")
 def test_names_match_whatever_their_normal_form(
     project: Project, picture: Picture, source: Path
