@@ -237,18 +237,17 @@ def _in_format(
 ) -> FrameSource:
     fits = [n for n, f in FORMATS.items() if n not in ANNOTATION_KINDS and f.recognise(source)]
     layout = next(n for n in fits if not FORMATS[n].joins) if format == AUTO else format
+    more = [_read_as(n, source, progress) for n in fits if format == AUTO and FORMATS[n].joins]
+    others = tuple(record for found in more for record in found.records)
     if layout == "folder" or layout in ANNOTATION_KINDS:
         deeper = (*annotations.folders(source), *nested_folders(source, _is_apart))
-        found = mask_folders.read(source, deeper=deeper)
+        found = mask_folders.read(source, deeper=deeper, others=others)
     else:
         found = _read_as(layout, source, progress)
-    for other in (n for n in fits if format == AUTO and FORMATS[n].joins):
-        more = _read_as(other, source, progress)
+        found = replace(found, records=found.records + others)
+    for beside in more:
         found = replace(
-            found,
-            records=found.records + more.records,
-            problems=found.problems + more.problems,
-            files=found.files | more.files,
+            found, problems=found.problems + beside.problems, files=found.files | beside.files
         )
     return found
 

@@ -111,6 +111,8 @@ class Checkpoint:
     """The entry of the file that holds the weights, such as ``model`` or ``checkpoint/model``."""
     prefix: str = ""
     """What each key began with, such as ``sam.``."""
+    others: tuple[str, ...] = ()
+    """Other entries of the file that hold the weights of a SAM, such as ``ema``."""
 
     @property
     def stripped(self) -> str:
@@ -118,6 +120,7 @@ class Checkpoint:
         parts = (
             f"the wrapper '{self.wrapper}'" if self.wrapper else "",
             f"the prefix '{self.prefix}' of each key" if self.prefix else "",
+            *(f"the weights under '{name}'" for name in self.others),
         )
         return " and ".join(part for part in parts if part)
 
@@ -127,10 +130,11 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
     Pickles are read as weights and nothing else. Raises :class:`InputError` that names the file.
     """
-    wrapper, stored = _unwrapped(_read(path))
+    read = _read(path)
+    wrapper, stored = _unwrapped(read)
     if not stored:
         raise InputError(f"{path} does not hold the weights of a model. Choose a SAM checkpoint.")
-    prefix = _common_prefix(stored)
+    prefix = _common_prefix(stored, path)
     # torch.compile and data parallel training name parts of a model too.
     state = {
         _INNER.sub("", key.removeprefix(prefix)): value
@@ -139,7 +143,11 @@ def read_checkpoint(path: Path) -> Checkpoint:
     }
     if any(key.startswith("vision_encoder.") for key in state):
         state = from_hugging_face(state)
-    return Checkpoint(state, wrapper, prefix)
+    taken = wrapper.split("/")[0]
+    others = [] if not wrapper else [name for name in read if str(name) != taken]
+    return Checkpoint(
+        state, wrapper, prefix, tuple(str(name) for name in others if _holds_sam(read[name]))
+    )
 
 
 def kind_of(path: Path) -> Literal["sam", "stable diffusion", "other"]:
@@ -297,7 +305,18 @@ def _unwrapped(stored: Any) -> tuple[str, Mapping[str, Tensor]]:
     return best
 
 
-def _common_prefix(keys: Iterable[str]) -> str:
-    """What most keys have before the name of a part of SAM."""
+def _holds_sam(stored: Any) -> bool:
+    return any(map(_SAM_PART.search, _unwrapped(stored)[1]))
+
+
+def _common_prefix(keys: Iterable[str], path: Path) -> str:
+    """What most keys have before the name of a part of SAM. Raises :class:`InputError` where as
+    many have another prefix: the file then holds two models."""
     counts = Counter(key[: m.start(1)] for key in keys if (m := _SAM_PART.search(key)))
-    return counts.most_common(1)[0][0] if counts else ""
+    (prefix, most), *rest = counts.most_common(2) or [("", 0)]
+    if rest and rest[0][1] == most:
+        raise InputError(
+            f"{path} holds two models, with the prefixes {prefix!r} and {rest[0][0]!r} in its "
+            "keys. Save the one that you want by itself."
+        )
+    return prefix

@@ -207,7 +207,16 @@ def test_of_several_entries_the_model_is_taken(tmp_path: Path) -> None:
     added = add_sam(tmp_path / "two.pth")
     found = load_segmenter(added).sam.state_dict()
     assert torch.equal(found[_key(mine)].cpu(), mine[_key(mine)])
-    assert ModelCard.read(added.folder).training_data["left_out"] == "the wrapper 'model'"
+    left_out = ModelCard.read(added.folder).training_data["left_out"]
+    assert left_out == "the wrapper 'model' and the weights under 'ema'"
+
+
+def test_of_two_models_under_prefixes_none_is_taken(tmp_path: Path) -> None:
+    student, teacher = vanilla().state_dict(), vanilla(seed=1).state_dict()
+    stored = {f"student.{key}": value for key, value in student.items()}
+    torch.save(stored | {f"teacher.{k}": v for k, v in teacher.items()}, tmp_path / "two.pth")
+    with pytest.raises(InputError, match=r"two models, with the prefixes 'student.' and 'teacher"):
+        add_sam(tmp_path / "two.pth")
 
 
 def _lora_beside(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import csv
+import io
 import json
 import math
 import time
@@ -243,6 +245,22 @@ def via_of(shape: Mapping[str, Any]) -> dict[str, Any]:
     return {"_via_settings": {}, "_via_img_metadata": {"a.png123": picture}}
 
 
+def via_csv_of(delimiter: str) -> str:
+    """As VIA exports it, and as Excel saves it again."""
+    lines: list[Any] = [VIA_COLUMNS]
+    for number, shape in enumerate((VIA_ELLIPSE, {"name": "point", "cx": 9, "cy": 9})):
+        cells = (json.dumps(shape), json.dumps({"name": "head"}))
+        lines.append(("a.png", 123, "{}", 2, number, *cells))
+    lines.append(("b.png", 99, "{}", 0, 0, "{}", "{}"))
+    text = io.StringIO()
+    csv.writer(text, delimiter=delimiter).writerows(lines)
+    return text.getvalue()
+
+
+VIA_COLUMNS = (
+    *("filename", "file_size", "file_attributes", "region_count", "region_id"),
+    *("region_shape_attributes", "region_attributes"),
+)
 VIA_ELLIPSE = {
     "name": "ellipse",
     "cx": HEAD.cx + 0.5,
@@ -288,6 +306,8 @@ EXACT: Mapping[str, tuple[str, Callable[[], Any], float]] = {
         0.01,
     ),
     "via ellipse": ("via.json", lambda: via_of(VIA_ELLIPSE), 0.01),
+    "via csv": ("via_export_csv.csv", lambda: via_csv_of(","), 0.01),
+    "via csv by excel": ("via_export_csv.csv", lambda: via_csv_of(";"), 0.01),
     "via polygon": (
         "via.json",
         lambda: via_of(
@@ -320,6 +340,10 @@ def test_the_outlines_of_each_program_are_read(source: Path, name: str) -> None:
         ("images/a.json", lambda: labelme_of(
             {"shape_type": "rectangle", "points": [[58, 45], [243, 193]]}
         )),
+        ("images/a.json", lambda: labelme_of(
+            {"shape_type": "rotation", "points": [[58, 45], [243, 45], [243, 193], [58, 193]]}
+        )),
+        ("labels/a.txt", lambda: "0 0.2 -0.05 0.8 -0.05 0.8 0.75 0.2 0.75\n"),
         ("a.xml", lambda: cvat_of('<box label="head" xtl="58" ytl="45" xbr="243" ybr="193"/>')),
         ("e.json", lambda: label_studio_of(
             {"x": 18, "y": 19, "width": 58, "height": 61, "rectanglelabels": ["head"]}

@@ -213,6 +213,22 @@ def test_a_segmentation_of_something_else_is_no_head(tmp_path: Path) -> None:
     assert content.ellipse is None and "does not mark the head" in content.problems[0]
 
 
+def test_of_several_segmentations_only_one_of_a_head_is_taken(tmp_path: Path) -> None:
+    images, head = source_images(tmp_path), HEAD_HERE.mask((64, 48))[None]
+    by_highdicom(tmp_path / "a.dcm", images, 1 - head, "Placenta")
+    by_highdicom(tmp_path / "b.dcm", images, head, "Fetal head")
+    (record,) = read_source(tmp_path).records
+    content = read_content(record)
+    assert content.problems == ()
+    assert content.ellipse is not None and content.ellipse.overlap(HEAD_HERE) > 0.97
+    by_highdicom(tmp_path / "c.dcm", images, head[:, :, ::-1], "Head")
+    (record,) = read_source(tmp_path).records
+    content = read_content(record)
+    assert content.ellipse is None
+    assert "IM0 has several segmentations" in content.problems[0]
+    assert all(f"{name}.dcm" in content.problems[0] for name in "abc")
+
+
 def test_each_frame_of_a_clip_has_its_own_mask(tmp_path: Path) -> None:
     (clip,) = source_images(tmp_path, frames=3)
     path = tmp_path / "seg.dcm"

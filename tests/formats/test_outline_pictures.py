@@ -140,6 +140,19 @@ def test_smoothed_edges_and_noise_are_no_structures(quality: int, blur: int) -> 
             assert ellipse_in(decoded, value="120").ellipse.overlap(TRUE) > 0.98
 
 
+@pytest.mark.parametrize("blur", [8, 16])
+@pytest.mark.parametrize("kind", [np.uint8, np.float32])
+def test_a_map_of_probabilities_is_a_proposal(blur: int, kind: type[np.generic]) -> None:
+    soft = cv2.GaussianBlur(TRUE.mask(LARGE).astype(np.float32), (0, 0), blur)
+    samples = soft if kind is np.float32 else (255 * soft).round().astype(np.uint8)
+    shown = ellipse_in(samples)
+    assert shown.ellipse.overlap(TRUE) > 0.98
+    assert shown.doubt is not None and "its edge is soft" in shown.doubt
+    if kind is np.uint8:
+        top = f"{samples.max()}"
+        assert ellipse_in(samples, value=top).ellipse == shown.ellipse, "it is no level of it"
+
+
 @pytest.mark.parametrize("blur", [3, 4, 6])
 def test_a_wide_soft_edge_is_no_structure(blur: int) -> None:
     alone = TRUE.mask(LARGE) * np.uint8(255)

@@ -23,7 +23,7 @@ from fetalstudio.formats.tables.ellipse_table import (
     write_ellipses,
 )
 from fetalstudio.formats.tables.frame_columns import Lengths
-from fetalstudio.formats.tables.frame_rows import Row
+from fetalstudio.formats.tables.frame_rows import Row, read_rows
 from fetalstudio.formats.tables.frame_tables import read_folder_tables, unmatched
 from fetalstudio.formats.tables.table_files import read_table, table_text, write_table
 
@@ -446,6 +446,45 @@ def test_a_pixel_size_is_read_in_the_unit_of_its_column(tmp_path: Path, header: 
     row = one_row(tmp_path, f"image;{header}\none.png;{SIZES[header]}\n")
     assert row.calibration is not None
     assert row.calibration.mm_per_px == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    "cell", ["[0.1, 0.1]", "0.1\\0.1", "['0.1', '0.1']", "(0,1; 0,1)", "0.1 x 0.1", "[0.1 0.1]"]
+)
+def test_a_pixel_size_may_be_that_of_rows_and_columns(tmp_path: Path, cell: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(f'filename,PixelSpacing\none.png,"{cell}"\n')
+    (found,) = read_rows(path, ["filename"]).rows
+    assert found.row.calibration is not None and found.row.calibration.mm_per_px == 0.1
+
+
+@pytest.mark.parametrize(
+    "header", ["px_mm", "mm_px", "resolution", "Kalibrierfaktor [mm/Pixel]", "spacing_mm_x_y"]
+)
+def test_a_column_that_may_be_a_pixel_size_is_named(tmp_path: Path, header: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(f"filename;subject;{header}\none.png;A;0,12\ntwo.png;B;0,25\n")
+    (note,) = read_rows(path, ["filename"]).notes
+    assert repr(header) in note and "name its unit" in note
+
+
+@pytest.mark.parametrize(
+    ("header", "cell"), [("resolution", "800x600"), ("scale", "3"), ("a_px", "0.5")]
+)
+def test_other_columns_are_not(tmp_path: Path, header: str, cell: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(f"filename,subject,{header}\none.png,A,{cell}\n")
+    assert read_rows(path, ["filename"]).notes == ()
+
+
+def test_two_different_sides_in_one_cell_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text('filename,PixelSpacing\none.png,"[0.1, 0.2]"\ntwo.png,0.3\n')
+    found = read_rows(path, ["filename"])
+    assert [named.name for named in found.rows] == ["two.png"]
+    (fault,) = found.faults
+    assert "line 2: '[0.1, 0.2]' states two sides of a pixel" in str(fault)
+    assert "pixel width(mm) and pixel height(mm)" in str(fault)
 
 
 def test_the_sides_of_a_pixel_have_several_names(tmp_path: Path) -> None:

@@ -691,7 +691,10 @@ def test_what_is_no_file_is_not_read_as_a_table(
 
 @pytest.mark.parametrize(
     "column",
-    ["Patient_num", "pid", "case_id", "Patient No.", "PatientID", "subject number", "participant"],
+    [
+        *("Patient_num", "pid", "case_id", "Patient No.", "PatientID", "subject number"),
+        *("participant", "Patient's Name"),
+    ],
 )
 def test_the_usual_columns_give_the_subject(
     project: Project, picture: Picture, source: Path, column: str
@@ -754,6 +757,11 @@ def test_a_number_of_a_hospital_is_not_kept_in_the_clear(
         ("p.json", json.dumps({"x": [[1.5, 2], [3, 4], [5, 6], [7, 8]]}), "annotation json"),
         ("r.json", json.dumps({"Images": [{"ROIs": []}]}), "annotation json"),
         ("g.json", json.dumps({"type": "FeatureCollection"}), "GeoJSON"),
+        (
+            "d.json",
+            json.dumps({"item": {"slots": [{"name": "0"}]}, "annotations": [{"ellipse": {}}]}),
+            "Darwin json",
+        ),
         ("a.xml", '<?xml version="1.0"?><ASAP_Annotations/>', "annotation xml"),
         ("t.json", json.dumps([{"image": "x.png", "mm": 0.1}]), "JSON about pictures"),
         ("t.yaml", "pixel_size: 0.1\n", "YAML about pictures"),
@@ -880,6 +888,18 @@ def test_several_pages_are_frames_and_masks_of_other_numbers_are_named(
     assert [f.name for f in project.frames.all()] == ["x_0001", "x_0002", "x_0003", "y"]
     (problem,) = report.problems
     assert "y_mask.tif holds 2 pages" in problem
+
+
+def test_a_page_that_is_the_mask_of_another_is_named_with_its_number(
+    project: Project, picture: Picture, source: Path
+) -> None:
+    mask = Image.fromarray(MASK)
+    Image.fromarray(picture(1)).save(source / "x.tif", save_all=True, append_images=[mask])
+    report = import_named(project, source)
+    assert [frame.name for frame in project.frames.all()] == ["x_0001"]
+    (problem,) = report.problems
+    assert "x.tif, frame 2, looks like an annotation" in problem
+    assert "save it as a file of its own" in problem
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="macOS makes one form of all names")

@@ -287,3 +287,50 @@ def test_what_is_asked_about_a_table_is_not_about_an_outline_in_the_frames_own_f
     drawn = replace(record, ellipse=outside, outline=lambda _size: ShownEllipse(HEADS[0]))
     content = read_content(drawn, answers)
     assert content.ellipse == HEADS[0] and content.certain
+
+
+MM_PER_PX = 0.25
+
+
+def table_in_mm(folder: Path, scale: float, *, calibrated: bool = True) -> Path:
+    """A folder of large heads with a table of their ellipses, times ``scale``."""
+    lines = [SAID + (",mm/px" if calibrated else "")]
+    for i, head in enumerate(LEVEL):
+        write_png(folder / f"{i:03d}_HC.png", shown_skull(head, i))
+        numbers = [scale * n for n in (head.cx, head.cy, head.a, head.b)]
+        cells = [f"{i:03d}_HC.png", *(f"{n:.3f}" for n in (*numbers, head.angle_deg))]
+        lines.append(",".join(cells + ([str(MM_PER_PX)] if calibrated else [])))
+    (folder / "ellipses.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def test_an_ellipse_in_mm_under_headers_of_px_is_asked_about(
+    project: Project, tmp_path: Path
+) -> None:
+    source = table_in_mm(tmp_path / "clinic", MM_PER_PX)
+    (said,) = asked(plan_import(project, source))
+    assert "they would if its numbers are in mm" in said
+    plan = plan_import(project, source, Choices.of([("axes", "mm", ())]))
+    assert not asked(plan) and all(frame.certain for frame in plan.frames)
+    found = [frame.ellipse for frame in plan.frames]
+    assert all(e and e.overlap(head) > 0.99 for e, head in zip(found, LEVEL, strict=True))
+
+
+def test_a_table_of_tiny_ellipses_is_asked_about_as_a_whole(
+    project: Project, tmp_path: Path
+) -> None:
+    source = table_in_mm(tmp_path / "clinic", 0.09, calibrated=False)
+    plan = plan_import(project, source)
+    (said,) = asked(plan)
+    assert "6 of 6 ellipses are far smaller than a head" in said
+    assert not any(frame.certain for frame in plan.frames)
+    answered = plan_import(project, source, Choices.of([("axes", "mm", ())]))
+    assert all(frame.ellipse is None for frame in answered.frames)
+    assert sum("its pixel size is not known" in p for p in answered.problems) == len(LEVEL)
+
+
+def test_a_single_tiny_ellipse_is_in_doubt_by_itself(project: Project, tmp_path: Path) -> None:
+    heads = (*LEVEL[:5], Ellipse(60, 60, 7.0, 5.0, 10.0))
+    plan = plan_import(project, table_of(tmp_path / "clinic", right, header=SAID, heads=heads))
+    assert not asked(plan)
+    assert [frame.certain for frame in plan.frames] == [True] * 5 + [False]

@@ -49,7 +49,7 @@ class AnnotationKind:
     """A format of annotation files."""
 
     title: str
-    suffix: str
+    suffixes: tuple[str, ...]
     """Of its files, in lower case."""
     matches: Callable[[bytes], bool]
     """Whether a file that begins with these bytes may be in the format."""
@@ -61,24 +61,26 @@ class AnnotationKind:
 
 
 ANNOTATION_KINDS: Mapping[str, AnnotationKind] = {
-    "coco": AnnotationKind("COCO", ".json", coco.matches, coco.read, ("polygon", "mask", "box")),
+    "coco": AnnotationKind("COCO", (".json",), coco.matches, coco.read, ("polygon", "mask", "box")),
     "labelme": AnnotationKind(
-        "labelme", ".json", labelme.matches, labelme.read, ("polygon", "mask", "box")
+        "labelme", (".json",), labelme.matches, labelme.read, ("polygon", "mask", "box")
     ),
     "cvat": AnnotationKind(
-        "CVAT for images", ".xml", cvat.matches, cvat.read, ("exact", "polygon", "mask", "box")
+        "CVAT for images", (".xml",), cvat.matches, cvat.read, ("exact", "polygon", "mask", "box")
     ),
-    "voc": AnnotationKind("Pascal VOC", ".xml", voc.matches, voc.read, ("mask", "polygon", "box")),
-    "yolo": AnnotationKind("YOLO", ".txt", yolo.matches, yolo.read, ("polygon", "box")),
+    "voc": AnnotationKind(
+        "Pascal VOC", (".xml",), voc.matches, voc.read, ("mask", "polygon", "box")
+    ),
+    "yolo": AnnotationKind("YOLO", (".txt",), yolo.matches, yolo.read, ("polygon", "box")),
     "labelstudio": AnnotationKind(
         "Label Studio",
-        ".json",
+        (".json",),
         label_studio.matches,
         label_studio.read,
         ("exact", "polygon", "mask", "box"),
     ),
     "via": AnnotationKind(
-        "VGG Image Annotator", ".json", via.matches, via.read, ("exact", "polygon", "box")
+        "VGG Image Annotator", (".json", ".csv"), via.matches, via.read, ("exact", "polygon", "box")
     ),
 }
 """By name. A new kind joins by an entry here."""
@@ -115,7 +117,7 @@ def find_annotations(
     pictures: list[AnnotatedPicture] = []
     files: set[Path] = set()
     problems: list[str] = []
-    suffixes = {kind.suffix for kind in kinds.values()}
+    suffixes = {suffix for kind in kinds.values() for suffix in kind.suffixes}
     for folder in folders:
         for path, _ in files_below(folder):
             suffix = path.suffix.lower()
@@ -126,7 +128,7 @@ def find_annotations(
             if _OURS in head[:1000]:
                 continue
             for kind in kinds.values():
-                if kind.suffix != suffix or not kind.matches(head):
+                if suffix not in kind.suffixes or not kind.matches(head):
                     continue
                 try:
                     found = kind.read(path, read_bounded(path, MAX_BYTES))

@@ -96,7 +96,7 @@ def _of_kind(
         return Shape(label, "exact", partial(_of_circle, points[0]))
     if kind == "rectangle":
         return Shape(label, "box", partial(_of_corners, points[0]))
-    if kind == "oriented_rectangle":
+    if kind in ("oriented_rectangle", "rotation"):  # the latter is X-AnyLabeling's
         return Shape(label, "box", partial(_of_turned_corners, points[0]))
     if kind == "mask":
         return Shape(label, "mask", partial(_of_mask, points[0], items[0].get("mask")))

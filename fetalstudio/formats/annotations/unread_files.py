@@ -293,6 +293,8 @@ def _annotation_format(path: Path, suffix: str) -> str | None:
         ((b'"annotations"', b'"result"'), "Label Studio json"),
         ((b'"objects"', b'"classTitle"'), "Supervisely json"),
         ((b'"annotations"', b'"coordinates"'), "CreateML json"),
+        ((b'"annotations"', b'"slots"'), "Darwin json"),
+        ((b'"annotations"', b'"radius"'), "annotation json"),
         ((b'"metadata"', b'"fid_list"'), "VIA 3 json"),
         ((b'"markups"', b'"controlPoints"'), "3D Slicer json"),
         ((b'"polygon"',), "annotation json"),

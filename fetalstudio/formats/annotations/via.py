@@ -1,10 +1,12 @@
-"""VGG Image Annotator 2: a JSON file about many pictures, with ellipses, circles or polygons.
+"""VGG Image Annotator 2: JSON or CSV about many pictures, with ellipses, circles or polygons.
 
 See https://www.robots.ox.ac.uk/~vgg/software/via/. Its files do not say how large a picture is.
 """
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -24,9 +26,12 @@ from fetalstudio.formats.annotations.shapes import (
 )
 from fetalstudio.formats.documents import parse_json
 from fetalstudio.formats.files import write_bytes
+from fetalstudio.formats.tables.frame_tables import VIA_CSV
 from fetalstudio.formats.writing.export_folders import PictureFolderWriter, Written
 
 _FILE = "via_project.json"
+_SHAPE, _ATTRIBUTES = VIA_CSV.decode(), "region_attributes"
+"""Columns of a CSV export."""
 _NAMES = ("name", "label", "class", "structure", "type")
 """Attributes that say what a region shows, where there are several."""
 
@@ -35,8 +40,8 @@ _NAMES = ("name", "label", "class", "structure", "type")
 
 
 def matches(head: bytes) -> bool:
-    """Whether a JSON file begins like one in this format."""
-    return b'"_via_img_metadata"' in head or b'"regions"' in head
+    """Whether a JSON or CSV file begins like one in this format."""
+    return any(mark in head for mark in (b'"_via_img_metadata"', b'"regions"', VIA_CSV))
 
 
 def read(path: Path, data: bytes) -> Sequence[AnnotatedPicture] | None:
@@ -44,7 +49,7 @@ def read(path: Path, data: bytes) -> Sequence[AnnotatedPicture] | None:
 
     Raises ``ValueError`` with the reason for a damaged file.
     """
-    found = parse_json(data)
+    found = _of_csv(data) if path.suffix.lower() == ".csv" else parse_json(data)
     pictures = found.get("_via_img_metadata", found) if isinstance(found, dict) else None
     if not isinstance(pictures, dict) or not pictures:
         return None
@@ -54,6 +59,25 @@ def read(path: Path, data: bytes) -> Sequence[AnnotatedPicture] | None:
         return [_picture(path, item) for item in pictures.values()]
     except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError("a region in it lacks what VIA requires") from error
+
+
+def _of_csv(data: bytes) -> dict[str, Any] | None:
+    """The pictures of a CSV export, which has a line for each region, as a JSON export has them."""
+    text = data.decode("utf-8-sig", "replace")
+    header = text.partition("\n")[0]
+    delimiter = max(",;\t", key=header.count)
+    pictures: dict[str, Any] = {}
+    try:
+        for row in csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter):
+            name, shape = row["filename"], parse_json(row[_SHAPE].encode())
+            picture = pictures.setdefault(name, {"filename": name, "regions": []})
+            attributes = parse_json((row.get(_ATTRIBUTES) or "{}").encode())
+            if shape:
+                region = {"shape_attributes": shape, "region_attributes": attributes}
+                picture["regions"].append(region)
+    except (KeyError, TypeError, AttributeError, csv.Error) as error:
+        raise ValueError("a line in it lacks what VIA requires") from error
+    return pictures
 
 
 def _picture(path: Path, item: Mapping[str, Any]) -> AnnotatedPicture:

@@ -43,8 +43,9 @@ _MAX_NAMES = 1 << 20
 _LONGEST, _DEEPEST = 1 << 16, 50
 """Characters and open brackets of a ``data.yaml``."""
 _CLASS = re.compile(r"\d{1,6}", re.ASCII)
-_TOLERANCE = 0.01
-"""What an outline may reach beyond the picture, as a share of its size."""
+_TOLERANCE, _OF_BOX = 0.01, 0.25
+"""What an outline may reach beyond the picture, as a share of its size, and the corners of a turned
+box around a head that the border cuts."""
 _PARTS: Mapping[str, Part] = {
     "train": "train",
     "val": "validation",
@@ -79,7 +80,8 @@ def read(path: Path, data: bytes) -> Sequence[AnnotatedPicture] | None:
             raise ValueError(f"line {number} is no class with its coordinates")
         label, values = names.get(int(cells[0]), cells[0]), cells[1:]
         points = points_of(values[: len(values) // 2 * 2])
-        if not (np.isfinite(points).all() and (np.abs(points - 0.5) <= 0.5 + _TOLERANCE).all()):
+        beyond = _OF_BOX if len(values) == 8 else _TOLERANCE
+        if not (np.isfinite(points).all() and (np.abs(points - 0.5) <= 0.5 + beyond).all()):
             raise ValueError(f"line {number} has coordinates that are no shares of the picture")
         if len(values) in (4, 5):  # the fifth is a model's confidence
             shapes.append(Shape(label, "box", partial(_of_box, points)))

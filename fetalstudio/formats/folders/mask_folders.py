@@ -21,6 +21,7 @@ from pathlib import Path
 from fetalstudio.formats.folders.annotation_folders import AnnotationFolders, others_beside
 from fetalstudio.formats.folders.annotation_names import IMAGE_FOLDERS, names_of, shows_a_frame
 from fetalstudio.formats.folders.annotation_words import is_of_heads, no_head_in
+from fetalstudio.formats.folders.other_frames import takes_masks, takes_tables, with_folder
 from fetalstudio.formats.folders.picture_records import (
     cohort_of,
     records_of,
@@ -32,6 +33,7 @@ from fetalstudio.formats.folders.picture_roles import (
     chosen_annotations,
     joined_annotations,
     no_head_doubt,
+    not_taken,
     orphans,
     shared_annotations,
     shown_doubt,
@@ -39,7 +41,7 @@ from fetalstudio.formats.folders.picture_roles import (
 )
 from fetalstudio.formats.pictures.picture_files import pictures_in, stem_of
 from fetalstudio.formats.reading.doubts import Doubt
-from fetalstudio.formats.reading.frame_records import FrameSource
+from fetalstudio.formats.reading.frame_records import FrameRecord, FrameSource
 from fetalstudio.formats.reading.repeated_pictures import named_after
 from fetalstudio.formats.tables.frame_rows import Row, some
 from fetalstudio.formats.tables.frame_tables import (
@@ -65,10 +67,12 @@ def read(
     with_tables: bool = True,
     deeper: Iterable[Path] = (),
     without: frozenset[str] = frozenset(),
+    others: Sequence[FrameRecord] = (),
 ) -> FrameSource:
     """Find the frames in a folder, and in folders ``deeper`` in it. No picture is decoded, but for
     those by which :class:`AnnotationFolders` tells masks. Folders in it whose names
-    are among ``without`` (lower case) are left out.
+    are among ``without`` (lower case) are left out. ``others`` are frames of another format in it,
+    which masks and tables may be about, too.
 
     Raises ``OSError`` where the folder itself cannot be listed.
     """
@@ -86,18 +90,24 @@ def read(
     )
     beside = _with_folders_of_heads(folders.beside(source))
     drawn_on = [p for p in inner if shows_a_frame(p.name) and p not in of_masks]
-    others = [p for p in inner if p not in of_masks and p not in drawn_on]
-    parts, unlisted = _divided(others, folders)
+    of_frames = [p for p in inner if p not in of_masks and p not in drawn_on]
+    parts, unlisted = _divided(of_frames, folders)
     problems += unlisted
     with_files = (p for p in deeper if not folders.has_around(p))
-    image_folders = list(dict.fromkeys((source, *others, *parts, *with_files)))
+    image_folders = list(dict.fromkeys((source, *of_frames, *parts, *with_files)))
     splits = {folder: split(pictures_in(folder)) for folder in image_folders}
     frames = [path for found in splits.values() for path in found.frames]
-    names = names_of(frames)
+    # A picture of the same name, such as one that was exported from a DICOM file, comes first.
+    named = names_of(frames)
+    told = [r for r in others if takes_tables(r) and names_of([r.path]).isdisjoint(named)]
+    unmasked = [record.path for record in told if takes_masks(record)]
+    taken = {key: r.path for r in told if not takes_masks(r) for key in names_of([r.path])}
+    maskable = [*frames, *unmasked]
+    names = names_of(maskable)
     inside, outside = annotations_in(mask_folders, names), annotations_in(beside, names)
     # Masks inside the source win over those in a folder beside it.
     elsewhere = {**{k: p for k, p in outside.items() if k in names}, **inside}
-    repeated = repeated_names(frames)
+    repeated = repeated_names(maskable)
     for key in sorted(repeated & elsewhere.keys()):
         for path in elsewhere.pop(key):
             problems += (
@@ -109,9 +119,10 @@ def read(
     unsure: dict[Path, Doubt] = {}
     files = {p for path in mask_folders if path not in of_masks for p in pictures_in(path)}
     for folder, found in splits.items():
-        own = names_of(found.frames)
+        here = [*found.frames, *(path for path in unmasked if path.parent == folder)]
+        own = names_of(here)
         masks_of_part = folders.of_part(folder)
-        if found.frames:
+        if here:
             masks_of_part += folders.of_folder(folder)
         words = {path: _no_head_of(folder, path, source) for path in masks_of_part}
         of_others |= {path: word for path, word in words.items() if word}
@@ -120,27 +131,32 @@ def read(
         of_part = annotations_in(masks_of_part, own)
         files.update(*of_part.values(), *found.annotations.values(), found.unsure)
         unsure |= found.unsure | orphans(names, found.annotations) | orphans(own, of_part)
+        unsure |= not_taken(taken, found.annotations) | not_taken(taken, of_part)
         drawn = joined_annotations(elsewhere, found.annotations, of_part)
-        chosen, more = chosen_annotations(found.frames, drawn)
+        chosen, more = chosen_annotations(here, drawn)
         annotated |= chosen
         doubts |= more
     shared = shared_annotations(annotated)
     doubts |= shared
     annotated = {frame: path for frame, path in annotated.items() if frame not in shared}
-    unsure |= orphans(names, inside)
+    unsure |= orphans(names, inside) | not_taken(taken, inside)
     for folder in drawn_on:
         unsure |= {path: shown_doubt(path) for path in pictures_in(folder)}
     for folder, word in of_others.items():
         unsure |= {path: no_head_doubt(path, word) for path in pictures_in(folder)}
-    rows, notes = _tables(source, image_folders, frames) if with_tables else ({}, ())
+    about = [*frames, *(record.path for record in told)]
+    rows, notes = _tables(source, image_folders, about) if with_tables else ({}, ())
     records, unclear = records_of(frames, annotated, rows, doubts, source)
     plain = [p for p in image_folders if p == source or p.name.lower() in IMAGE_FOLDERS]
     again = named_after(frames, plain)
     records, pairs = with_pairs(replace(r, may_show=again.get(r.path, ())) for r in records)
+    known, untold = with_folder(told, annotated, rows, doubts)
+    by_path = {record.path: record for record in known}
+    others = tuple(by_path.get(record.path, record) for record in others)
     return FrameSource(
         cohort_of(source),
-        records,
-        problems + notes + unclear + pairs,
+        records + others,
+        problems + notes + unclear + pairs + untold,
         unsure=unsure_records(unsure),
         files=frozenset(files),
     )

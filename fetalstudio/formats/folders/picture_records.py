@@ -44,7 +44,7 @@ def records_of(
     name, and notes. If the ``source`` that they lie in is given, its folders may say whose they
     are; else only that of each frame may."""
     repeated = repeated_names(frames)
-    in_folder = Counter((path.parent, key_of(stem_of(path))) for path in frames)
+    in_folder = alike_in_folders(frames)
     records = []
     problems: tuple[str, ...] = ()
     untold: list[str] = []
@@ -54,35 +54,10 @@ def records_of(
         name = f"{_joined(folders)}_{stem}" if key_of(stem_of(path)) in repeated else stem
         subject = _subject(stem, folders) or name
         named = rows.get(path.parent, {})
-        row = named.get(key_of(path.name), _NO_ROW)
-        by_stem = named.get(key_of(stem_of(path)), _NO_ROW)
-        if in_folder[path.parent, key_of(stem_of(path))] == 1:
-            row, unclear = agreed(by_stem, row)
-            if unclear:
-                problems += (
-                    f"{path}: a table gives two values of its {unclear}, with the ending of its "
-                    "name and without. None was used. Remove the wrong line.",
-                )
-        elif row is _NO_ROW and by_stem is not _NO_ROW:
-            problems += (
-                f"{path}: the table names {stem_of(path)}, and several frames are called so. "
-                "It was not used for them. Write the names with their endings.",
-            )
-        row, unclear = agreed(row, named.get(place_key(path), _NO_ROW))
-        if unclear:
-            problems += (
-                f"{path}: tables give two values of its {unclear}, by its path and by its name. "
-                "None was used. Remove the wrong line.",
-            )
-        if row.ellipse_mm is not None and row.in_px() is None:
-            problems += (
-                f"{path}: a table gives its ellipse in mm, but no table its pixel size, so the "
-                "ellipse was not used. Add a table with the pixel size.",
-            )
+        row, unclear = row_of(path, named, alone=in_folder[path.parent, key_of(stem_of(path))] == 1)
+        problems += unclear
         if row.subject is None:
-            keys = {key_of(path.name), key_of(stem_of(path)), place_key(path)}
-            listed = not named.keys().isdisjoint(keys)
-            if not listed and subject == name and any(r.subject for r in named.values()):
+            if subject == name and not_told(path, named):
                 untold.append(str(path))
         elif subject != name:
             split[subject].setdefault(row.subject, path)
@@ -94,7 +69,7 @@ def records_of(
                 name=name,
                 subject=row.subject or subject,
                 annotation=annotated.get(path),
-                annotation_doubt=_doubt_about(annotated[path], path) if path in annotated else None,
+                annotation_doubt=doubt_about(annotated[path], path) if path in annotated else None,
                 coding=coding_of(drawn[0]) if drawn else None,
                 ellipse=row.in_px(),
                 axes=row.axes,
@@ -106,11 +81,55 @@ def records_of(
             )
         )
     completed, more = with_headers(records)
-    problems += _about_subjects(untold, split) + _about_namesakes(records, source)
+    problems += about_subjects(untold, split) + _about_namesakes(records, source)
     return completed, problems + more
 
 
-def _about_subjects(
+def alike_in_folders(frames: Iterable[Path]) -> Mapping[tuple[Path, str], int]:
+    """How many frames have one name without its ending, by folder and the key of that name."""
+    return Counter((path.parent, key_of(stem_of(path))) for path in frames)
+
+
+def row_of(path: Path, named: Mapping[str, Row], *, alone: bool) -> tuple[Row, tuple[str, ...]]:
+    """What tables say about a frame, and a message for what was not used of it. ``named`` has their
+    rows by name; ``alone`` says that no other frame of its folder has its name with another
+    ending."""
+    problems: tuple[str, ...] = ()
+    row = named.get(key_of(path.name), _NO_ROW)
+    by_stem = named.get(key_of(stem_of(path)), _NO_ROW)
+    if alone:
+        row, unclear = agreed(by_stem, row)
+        if unclear:
+            problems += (
+                f"{path}: a table gives two values of its {unclear}, with the ending of its "
+                "name and without. None was used. Remove the wrong line.",
+            )
+    elif row is _NO_ROW and by_stem is not _NO_ROW:
+        problems += (
+            f"{path}: the table names {stem_of(path)}, and several frames are called so. "
+            "It was not used for them. Write the names with their endings.",
+        )
+    row, unclear = agreed(row, named.get(place_key(path), _NO_ROW))
+    if unclear:
+        problems += (
+            f"{path}: tables give two values of its {unclear}, by its path and by its name. "
+            "None was used. Remove the wrong line.",
+        )
+    if row.ellipse_mm is not None and row.in_px() is None:
+        problems += (
+            f"{path}: a table gives its ellipse in mm, but no table its pixel size, so the "
+            "ellipse was not used. Add a table with the pixel size.",
+        )
+    return row, problems
+
+
+def not_told(path: Path, named: Mapping[str, Row]) -> bool:
+    """Whether tables with these rows say whose some frames are, but do not name this one."""
+    keys = {key_of(path.name), key_of(stem_of(path)), place_key(path)}
+    return named.keys().isdisjoint(keys) and any(row.subject for row in named.values())
+
+
+def about_subjects(
     untold: Sequence[str], split: Mapping[str, Mapping[str, Path]]
 ) -> tuple[str, ...]:
     """A note on frames that a table of patients leaves out, and on those that names and tables give
@@ -218,7 +237,7 @@ def _candidates(doubt: Doubt | None) -> list[Path]:
     return [answer.file for answer in doubt.answers if answer.file is not None]
 
 
-def _doubt_about(annotation: Path, frame: Path) -> str | None:
+def doubt_about(annotation: Path, frame: Path) -> str | None:
     """What the annotation's name says against it."""
     word = unsure_word(annotation, frame)
     said = "the name says {!r}, so it may not be an outline of the head that a person drew"

@@ -198,6 +198,22 @@ def orphans(names: Iterable[str], annotations: Mapping[str, Sequence[Path]]) -> 
     return {path: _orphan_doubt(path) for path in missing}
 
 
+def not_taken(
+    frames: Mapping[str, Path], annotations: Mapping[str, Sequence[Path]]
+) -> dict[Path, Doubt]:
+    """The doubt about each annotation, by its frame's key, of these files of another format, by
+    theirs, that hold several frames or have an annotation of their own."""
+    return {
+        path: role_doubt(
+            f"{path} is named after {frames[key]}, which holds several frames or has a "
+            "segmentation.",
+            "Keep the right one of two annotations. Of a clip, export the frames as pictures.",
+        )
+        for key in sorted(frames.keys() & annotations.keys())
+        for path in annotations[key]
+    }
+
+
 def _orphan_doubt(path: Path) -> Doubt:
     if word := no_head_in(stem_of(path)):
         return no_head_doubt(path, word)

@@ -94,17 +94,24 @@ def _calibrated(record: FrameRecord, header: VolumeHeader) -> FrameRecord:
         if len(sizes) == 1:
             return replace(record, calibration=calibration)
         return replace(record, stated=tuple(map(StatedSize, sizes, _texts_of(sizes, record.path))))
-    if any(_alike(stated, size) for size in sizes):
-        return record
-    return replace(
-        _with(
-            record,
-            f"{record.path} states a pixel of {spacing[0]:g} x {spacing[1]:g} mm, the table "
-            f"{stated.mm_per_px_x:g} x {stated.mm_per_px_y:g} mm. Neither was used. Correct the "
-            "table, or take the pixel size out of it.",
-        ),
-        calibration=None,
+    return with_table_size(replace(record, calibration=None), stated, sizes)
+
+
+def with_table_size(
+    record: FrameRecord, table: Calibration, sizes: Sequence[Calibration]
+) -> FrameRecord:
+    """The record of a file whose header states these pixel sizes, with that of a table; without any
+    where none of them is the same."""
+    if not sizes or any(_alike(table, size) for size in sizes):
+        return replace(record, calibration=table, stated=())
+    x, y = sizes[0].mm_per_px_x, sizes[0].mm_per_px_y
+    said = _with(
+        record,
+        f"{record.path} states a pixel of {x:g} x {y:g} mm, the table {table.mm_per_px_x:g} x "
+        f"{table.mm_per_px_y:g} mm. Neither was used. Correct the table, or take the pixel size "
+        "out of it.",
     )
+    return replace(said, calibration=None, stated=())
 
 
 def _alike(table: Calibration, file: Calibration) -> bool:
@@ -148,16 +155,7 @@ def _divided(record: FrameRecord, pages: int, header: VolumeHeader | None) -> Fr
         return replace(record, decode=partial(read_image, record.path))
     if pages == 1:
         return record
-    if record.ellipse is not None:
-        record = replace(
-            _with(
-                record,
-                f"{record.path} holds {pages} frames, and the table does not say on which its "
-                "ellipse is. It was not used.",
-            ),
-            ellipse=None,
-            ellipse_size=None,
-        )
+    record = without_table_ellipse(record, pages)
     if annotation is not None and masks != pages:
         record = _unused(
             record,
@@ -172,6 +170,17 @@ def _divided(record: FrameRecord, pages: int, header: VolumeHeader | None) -> Fr
         usual="all",
     )
     return replace(record, video=video)
+
+
+def without_table_ellipse(record: FrameRecord, pages: int) -> FrameRecord:
+    """The record of a file with several frames without the ellipse that a table has for it."""
+    if record.ellipse is None:
+        return record
+    said = (
+        f"{record.path} holds {pages} frames, and the table does not say on which its ellipse is. "
+        "It was not used."
+    )
+    return replace(_with(record, said), ellipse=None, ellipse_size=None)
 
 
 def _mask(path: Path, page: int) -> Samples | None:

@@ -31,6 +31,9 @@ VISIBLE = 16
 """Px: fewer are specks."""
 _CONTRAST = 64
 """Grey levels: a noisy or smoothed annotation has at least this range."""
+_RAMP = 3
+"""How many times as many pixels as most grey levels have in the middle of the range, a level of a
+soft edge has at most: in 0.1 to 0.9 of a blurred one, 2.3; a second structure has far more."""
 _INVERTED = 0.8
 """Share of the picture's border from which on what is marked is the background."""
 _BORDER_PX = 8
@@ -126,6 +129,22 @@ def is_annotation(pixels: NDArray[np.uint8], *, named_after: bool = False) -> bo
     return bool(bright.any()) and float((spread[bright] <= 24).mean()) > 0.6
 
 
+def soft_edge(samples: NDArray[Any]) -> float:
+    """Over how many px the edge of what is marked rises, from a tenth to nine tenths, where that is
+    a ramp without a level of its own, as in a map of probabilities; 0 for any other picture."""
+    if samples.ndim > 2 or len(_values(samples)[0]) <= _EXACT_VALUES:
+        return 0.0
+    low, top = float(samples.min()), float(samples.max())
+    grey = np.round((samples - low) * (255 / (top - low))).astype(np.uint8)
+    levels = np.bincount(grey.ravel(), minlength=256)
+    middle = np.convolve(levels[26:230], np.ones(9) / 9, "valid")
+    if middle.max() > _RAMP * np.median(middle):
+        return 0.0
+    half = (grey > 127).astype(np.uint8)
+    edge = half - cv2.erode(half, np.ones((3, 3), np.uint8))
+    return float(levels[26:230].sum() / max(int(edge.sum()), 1))
+
+
 def peaks_in(pixels: NDArray[np.uint8]) -> int:
     """How many bright spots a picture, (H, W) grey, shows: the speckle of an ultrasound makes
     many, a mask and a heat map have few."""
@@ -198,6 +217,9 @@ def _structures(samples: NDArray[Any], codes: NDArray[Any]) -> list[tuple[str, N
             if beside[region].mean() > 0.5:
                 continue
         found.append((_name(value, samples), region))
+    if len(found) > 1 and soft_edge(samples) > 0:
+        top = max(regions)
+        return [(_name(top, samples), samples > top / 2)]
     return found
 
 

@@ -366,11 +366,15 @@ def _check_frame(
                 )
             )
     if is_annotation(pixels, named_after=note is None and bool(record.may_show)):
+        where, cure = record.place, "Name it after its frame (NAME_mask.png) to use it as one."
+        if record.number is not None:
+            where = f"{record.place}, frame {record.number},"
+            cure = "To use it as one, save it as a file of its own that is named after its frame."
         raise InDoubtError(
             role_doubt(
-                f"{record.place} looks like an annotation and not like an ultrasound (few grey "
-                "levels in flat regions).",
-                "Name it after its frame (NAME_mask.png) to use it as one.",
+                f"{where} looks like an annotation and not like an ultrasound (few grey levels in "
+                "flat regions).",
+                cure,
             )
         )
 

@@ -19,7 +19,13 @@ from fetalstudio.core.ellipse import Ellipse, largest_component, main_strokes
 from fetalstudio.core.fit import Points, distances, robust_fit
 from fetalstudio.core.geometry import Size
 from fetalstudio.core.metrics import dice
-from fetalstudio.formats.pictures.marked_regions import VISIBLE, head_region, step_of, without_holes
+from fetalstudio.formats.pictures.marked_regions import (
+    VISIBLE,
+    head_region,
+    soft_edge,
+    step_of,
+    without_holes,
+)
 
 _MARGIN = 4
 """Px around what is marked that are looked at with it."""
@@ -42,6 +48,8 @@ _LEAST_RATIO = 0.45
 """Shorter axis of a head by the longer one: of 767 heads of HC18, it is 0.66 or more."""
 _LEAST_SEEN = 0.45
 """Share of an outline that has to lie in the picture for the ellipse to be sure."""
+_WIDE_EDGE = 12
+"""Px over which the edge of a mask rises that was hardly smoothed only."""
 _FEW_CORNERS = 0.6
 """Corners of a polygon, of those that its ellipse would have."""
 _EXPLAINED = 0.9
@@ -93,7 +101,7 @@ def ellipse_in(
     size = shown.shape[1], shown.shape[0]
     e, doubt = _described(part.astype(np.uint8), (top, left), size)
     e = Ellipse(e.cx + left, e.cy + top, e.a, e.b, e.angle_deg)
-    doubt = doubt or _unlikely(e, size)
+    doubt = doubt or _unlikely(e, size) or _soft(samples)
     whole = Ellipse(e.cx * step, e.cy * step, e.a * step, e.b * step, e.angle_deg)
     return ShownEllipse(whole, doubt, single)
 
@@ -221,18 +229,33 @@ def _thick_or_nested(strokes: NDArray[np.uint8], thickness: float, radius: float
     return None
 
 
+def _soft(samples: NDArray[Any]) -> str | None:
+    """The doubt about an edge that is wider than a smoothed one."""
+    if soft_edge(samples) <= _WIDE_EDGE:
+        return None
+    return (
+        "its edge is soft, as in a map of a model's probabilities, and the outline at half of the "
+        "height was taken"
+    )
+
+
 def _unlikely(ellipse: Ellipse, size: Size) -> str | None:
     """The doubt about a head that is tiny, far too long, or hardly in the picture, of (width,
     height) px."""
     if ellipse.b < _LEAST_RATIO * ellipse.a:
         return "it is far longer than a head"
-    if np.sqrt(ellipse.a * ellipse.b) < _LEAST_SHARE * min(size):
+    if is_tiny(ellipse, size):
         return "it is far smaller than a head"
     points = ellipse.contour(180)
     inside = ((points >= -0.5) & (points <= np.array(size) - 0.5)).all(axis=1)
     if inside.mean() < _LEAST_SEEN:
         return "the picture's border cuts most of it, and the rest does not fix an ellipse"
     return None
+
+
+def is_tiny(ellipse: Ellipse, size: Size) -> bool:
+    """Whether an ellipse is far smaller than a head in a picture of (width, height) px."""
+    return bool(np.sqrt(ellipse.a * ellipse.b) < _LEAST_SHARE * min(size))
 
 
 def _free_outline(region: NDArray[np.uint8]) -> Points:

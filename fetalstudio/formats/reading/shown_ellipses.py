@@ -25,7 +25,13 @@ from fetalstudio.formats.pictures.picture_files import (
 )
 from fetalstudio.formats.reading.doubts import NONE, Answers, Doubt, Question, head_doubt
 from fetalstudio.formats.reading.frame_records import Coding, FrameRecord
-from fetalstudio.formats.reading.outline_pictures import SAME_DICE, ShownEllipse, ellipse_in, ring
+from fetalstudio.formats.reading.outline_pictures import (
+    SAME_DICE,
+    ShownEllipse,
+    ellipse_in,
+    is_tiny,
+    ring,
+)
 from fetalstudio.formats.tables.ellipse_table import cannot_be_a_head
 from fetalstudio.formats.tables.table_meanings import AS_READ, MEANINGS
 
@@ -111,7 +117,12 @@ def _of_table(record: FrameRecord, size: Size, answers: Answers) -> ShownEllipse
     for doubt in record.doubts:
         if doubt.question is Question.AXES:
             meaning = MEANINGS.get(doubt.holds(answers).value, MEANINGS[AS_READ])
-            ellipse = meaning.of(ellipse)
+            try:
+                ellipse = meaning.of(ellipse, record.calibration)
+            except ValueError as error:
+                raise InputError(
+                    f"{record.place}: {error}. Add a table with the pixel size."
+                ) from error
     if record.ellipse_size not in (None, size):
         raise InputError(
             f"{record.place} is {size[0]}x{size[1]} px, which is not the width and height that "
@@ -125,7 +136,9 @@ def _of_table(record: FrameRecord, size: Size, answers: Answers) -> ShownEllipse
 
 
 def _of_wrong_size(ellipse: Ellipse, size: Size) -> str | None:
-    """What speaks against an ellipse of a table, whose numbers may be diameters or torn apart."""
+    """What speaks against an ellipse of a table: its numbers may be diameters, mm or torn apart."""
+    if is_tiny(ellipse, size):
+        return "the ellipse in the table is far smaller than a head; it may be in mm"
     if 2 * ellipse.a > max(size):
         return "the ellipse in the table is longer than the frame; its axes may be diameters"
     left, top, right, bottom = ellipse.box()

@@ -22,11 +22,11 @@ from fetalstudio.core.geometry import Size
 from fetalstudio.core.progress import NO_PROGRESS, Progress, followed
 from fetalstudio.formats.reading.doubts import NO_ANSWERS, Doubt, axes_doubt
 from fetalstudio.formats.reading.frame_records import FrameRecord
-from fetalstudio.formats.reading.outline_pictures import SAME_DICE
+from fetalstudio.formats.reading.outline_pictures import SAME_DICE, is_tiny
 from fetalstudio.formats.reading.shown_ellipses import showing_files
 from fetalstudio.formats.tables.ellipse_table import cannot_be_a_head
 from fetalstudio.formats.tables.frame_columns import Axes, Lengths
-from fetalstudio.formats.tables.table_meanings import AS_READ, IN_RADIANS, MEANINGS
+from fetalstudio.formats.tables.table_meanings import AS_READ, IN_MM, IN_RADIANS, MEANINGS
 
 _LOOKED_AT = 12
 """Frames of a table."""
@@ -43,6 +43,9 @@ _SMALL_TURNS = ("mirrored", IN_RADIANS)
 _CLEAR_OF_SMALL = 0.12
 """From which on many frames, looked at finely, show that such another meaning fits better, or that
 it does not."""
+_TINY, _TINY_SHARE = 2, 0.25
+"""Ellipses far smaller than a head, and the share of them, from which on all of a table are in
+doubt."""
 _OTHER = 0.99
 """Dice below which two ellipses are different heads."""
 _CORRECT = "Or correct the table."
@@ -86,7 +89,7 @@ def _doubt(axes: Axes | None, votes: _Votes) -> Doubt | None:
     # Without votes, there is no picture, or no ellipse that could be a head: the import names it.
     if axes is None or not votes.of_all:
         return None
-    return _judged(axes, votes.of_all) or _of_angles(axes, votes)
+    return _judged(axes, votes.of_all) or _of_tiny(axes, votes) or _of_angles(axes, votes)
 
 
 def _judged(axes: Axes, votes: Mapping[str, Sequence[float]]) -> Doubt | None:
@@ -121,6 +124,18 @@ def _judged(axes: Axes, votes: Mapping[str, Sequence[float]]) -> Doubt | None:
         "drawn on pictures of another size, or on others than these.",
         _cure(axes),
         [size],
+    )
+
+
+def _of_tiny(axes: Axes, votes: _Votes) -> Doubt | None:
+    """The doubt about lengths of which so many are too small that all may be in another unit."""
+    if votes.tiny < max(_TINY, _TINY_SHARE * votes.frames):
+        return None
+    return axes_doubt(
+        f"{axes.table}: {votes.tiny} of {votes.frames} ellipses are far smaller than a head. The "
+        "numbers may be in mm, or those of smaller pictures.",
+        _CORRECT,
+        [IN_MM],
     )
 
 
@@ -176,6 +191,8 @@ class _Votes:
         """Of other angles, where these change little."""
         self.other_in_radians = 0
         """Frames whose head is another one if its angle is in radians."""
+        self.frames = self.tiny = 0
+        """All frames that were looked at, and those whose ellipse is far smaller than a head."""
 
     def add(self, record: FrameRecord) -> None:
         """Count the votes of a frame. Its picture is decoded."""
@@ -188,8 +205,16 @@ class _Votes:
         size = pixels.shape[1], pixels.shape[0]
         if record.ellipse_size not in (None, size) or cannot_be_a_head(ellipse, size):
             return
-        not_meant = (AS_READ,) if axes.small_angles else (AS_READ, IN_RADIANS)
-        others = {n: meant.of(ellipse) for n, meant in MEANINGS.items() if n not in not_meant}
+        self.frames += 1
+        self.tiny += is_tiny(ellipse, size)
+        not_meant: tuple[str, ...] = (AS_READ,) if axes.small_angles else (AS_READ, IN_RADIANS)
+        if record.calibration is None:
+            not_meant = (*not_meant, IN_MM)
+        others = {
+            name: meant.of(ellipse, record.calibration)
+            for name, meant in MEANINGS.items()
+            if name not in not_meant
+        }
         turns = {name: others[name] for name in _SMALL_TURNS if name in others}
         outlines = list(_other_outlines(record, size))
         own = _agrees(record, outlines, ellipse)

@@ -205,8 +205,8 @@ _PEOPLE = (
     *("מטופל", "מטופלת", "مريض", "المريض", "المريضة"),
 )
 _PEOPLE_WITH = (
-    *("pat", "Patienten", "Probanden", "pacjenta", "pacjentki", "пациента", "пациентки"),
-    *("case", "individual", "client", "donor", "record"),
+    *("pat", "patients", "Patienten", "Probanden", "pacjenta", "pacjentki", "пациента"),
+    *("пациентки", "case", "individual", "client", "donor", "record"),
 )
 """These mean a subject only beside a word such as id. The number of a fetus is that of a twin."""
 _IDS = (

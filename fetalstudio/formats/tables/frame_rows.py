@@ -11,7 +11,7 @@ from pathlib import Path
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
-from fetalstudio.core.geometry import Affine, Size
+from fetalstudio.core.geometry import Size
 from fetalstudio.core.growth import AGE_LABEL, age_text, parse_age
 from fetalstudio.formats.privacy.subjects import (
     is_pseudonym,
@@ -28,6 +28,8 @@ from fetalstudio.formats.tables.frame_columns import (
     HC_CM,
     LABELS,
     NUMBERS,
+    PIXEL_SIZE_X,
+    PIXEL_SIZE_Y,
     PIXEL_SIZES,
     SIZE,
     SUBJECT,
@@ -48,6 +50,7 @@ from fetalstudio.formats.tables.table_files import (
     plain,
     read_table,
 )
+from fetalstudio.formats.tables.table_meanings import in_px
 
 _PATIENT = re.compile(
     "patien|pacien|pazien|pacjen|subje|proband|mother|mutter|woman|fo?etus|person|hospital"
@@ -62,6 +65,12 @@ _GROUP = re.compile(
     "|(?:individual|client|donor|ssn|cpr).*)"
 )
 """What a column may be called, plainly, that says whose frame it is where its texts recur."""
+_SCALE = re.compile(
+    r"(?:mm|cm|[uµ]m).*(?:px|pix)|(?:px|pix).*(?:mm|cm|[uµ]m)|spacing|resolu|auflös|calib|kalib"
+    "|scal[ei]|maßstab|échelle|escala|разреш|масштаб",
+    re.IGNORECASE,
+)
+"""What a column of pixel sizes may be called that is not among the usual ones."""
 _NOBODY = re.compile(r"anon(?:ym\w*)?|de-?identified|withheld|removed|x{3,}|-9+|-1", re.IGNORECASE)
 _NO_VALUES = frozenset({0, -1, -9, -99, -999, -9999})
 """Numbers that mark a missing size."""
@@ -74,6 +83,12 @@ _UNITS = {HC: ("mm",), HC_CM: ("cm",), "angle_deg": ("°", "deg", "degrees")} | 
     (*ELLIPSE[:4], *SIZE), ("px", "pix", "pixel", "pixels")
 )
 """What may follow a number."""
+_SIDE = r"['\"]?\s{{0,9}}(?P<{}>\d{{0,9}}[.,]?\d{{1,20}})\s{{0,9}}['\"]?"
+_PAIR = re.compile(
+    rf"(?P<list>[\[(])?{_SIDE.format('one')}\s{{0,9}}(?(list)[\\x,;\s]|[\\x])\s{{0,9}}"
+    rf"{_SIDE.format('other')}(?(list)[\])])"
+)
+"""A pixel size as that of rows and columns, as DICOM and programs that read it write it."""
 _MM = ("mm/px", "mm/pixel", "mm per px", "mm per pixel", "mm")
 
 
@@ -99,10 +114,7 @@ class Row:
         """The ellipse in px of the frame, where it is known, if need be by the pixel size."""
         if self.ellipse is not None or self.ellipse_mm is None or self.calibration is None:
             return self.ellipse
-        calibration = self.calibration
-        return self.ellipse_mm.transformed(
-            Affine.scaling(1 / calibration.mm_per_px_x, 1 / calibration.mm_per_px_y)
-        )
+        return in_px(self.ellipse_mm, self.calibration)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +160,15 @@ def rows_in(table: Table, required: Sequence[str]) -> Rows:
     for name in (*half_an_ellipse(where), *_half(where, SIZE), *_half(where, PIXEL_SIZES[1:])):
         del where[name]
     table, columns = _with_units(table, columns)
+    table, unequal = _with_single_sizes(table, [where[n] for n in PIXEL_SIZES if n in where])
     units = {where[name]: known for name, known in _UNITS.items() if name in where}
     sizes = {name: unit for name, unit in columns.units.items() if name in where}
     units |= {where[name]: _MM for name, unit in sizes.items() if unit in (None, Unit(1))}
     used = [where[name] for name in (*PIXEL_SIZES, *NUMBERS) if name in where]
-    numbers = table.numbers(used, units)
+    numbers = [
+        unequal.get(row.line, found)
+        for row, found in zip(table.rows, table.numbers(used, units), strict=True)
+    ]
     columns = _with_angles(table, numbers, columns)
     notes = _notes(table, where, numbers)
     if (no_hc := _no_hc(table, where, numbers)) is not None:
@@ -195,6 +211,30 @@ def _with_units(table: Table, columns: Columns) -> tuple[Table, Columns]:
     return replace(table, rows=table.rows[1:]), replace(columns, units=stated)
 
 
+def _with_single_sizes(
+    table: Table, columns: Sequence[int]
+) -> tuple[Table, Mapping[int, InputError]]:
+    """The table with one number for a pixel size that is written as that of rows and columns, such
+    as ``[0.2, 0.2]``; and by line what is wrong with one whose numbers differ."""
+    rows: list[TableRow] = []
+    unequal: dict[int, InputError] = {}
+    for row in table.rows:
+        cells = list(row.cells)
+        for i in columns:
+            pair = _PAIR.fullmatch(cells[i].strip())
+            if pair is None:
+                continue
+            if pair["one"] != pair["other"]:
+                cause = (
+                    f"{cells[i]!r} states two sides of a pixel; write them into columns of their "
+                    f"own, {PIXEL_SIZE_X} and {PIXEL_SIZE_Y}"
+                )
+                unequal.setdefault(row.line, table.error(row.line, cause))
+            cells[i] = pair["one"]
+        rows.append(replace(row, cells=tuple(cells)))
+    return replace(table, rows=tuple(rows)), unequal
+
+
 def _notes(
     table: Table, where: Mapping[str, int], numbers: Sequence[Mapping[int, float] | InputError]
 ) -> tuple[str, ...]:
@@ -208,6 +248,13 @@ def _notes(
                 "used. If the table has decimal commas, save it with semicolons between the cells.",
             )
     unused = [i for i in range(len(table.header)) if i not in where.values()]
+    if where.keys().isdisjoint(PIXEL_SIZES):
+        scales = [i for i in unused if _SCALE.search(table.header[i]) and _are_fractions(table, i)]
+        notes += tuple(
+            f"{table.path}: the column {table.header[i]!r} was not used. If it says how large a "
+            "pixel is, name its unit in the header, as in pixel size(mm) or pixels per mm."
+            for i in scales
+        )
     if SUBJECT not in where:
         named = [i for i in unused if _PATIENT.search(table.header[i])]
         named += [i for i in unused if _GROUP.fullmatch(plain(table.header[i]))]
@@ -243,6 +290,16 @@ def _no_hc(
         f"{table.path}: the numbers in the column {table.header[where[HC]]!r} are no head "
         "circumferences in mm, and were not used. If they say whose frame it is, call it subject."
     )
+
+
+def _are_fractions(table: Table, column: int) -> bool:
+    """Whether a column holds numbers above 0 that are not all whole, as sizes of pixels are."""
+    texts = [row.cells[column] for row in table.rows if not is_missing(row.cells[column])]
+    try:
+        found = [float(text.replace(",", ".")) for text in texts]
+    except ValueError:
+        return False
+    return any(value % 1 for value in found) and min(found) > 0
 
 
 def _recurs(table: Table, column: int) -> bool:

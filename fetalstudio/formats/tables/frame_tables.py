@@ -48,6 +48,8 @@ ELLIPSES_TABLE = "ellipses.csv"
 """Which of several tables of ellipses counts."""
 NOT_USED = " The table was not used."
 """How the message about a table that cannot be read ends."""
+VIA_CSV = b"region_shape_attributes"
+"""A column of VGG Image Annotator's CSV, which is no table but an annotation file."""
 _COMPARED = {"pixel size": "calibration", "head circumference": "hc_mm", "patient": "subject"}
 """What two tables may not say differently, and the attribute of :class:`Row` that holds it."""
 _ROUNDED = 0.01
@@ -225,6 +227,8 @@ def is_frame_table(path: Path) -> bool:
     suffix = path.suffix.lower()
     if suffix in TEXT_SUFFIXES:
         return is_table(start_of(path, _SNIFFED_BYTES), known_columns)
+    if suffix == ".csv" and VIA_CSV in start_of(path, _SNIFFED_BYTES):
+        return False
     return suffix in TABLE_SUFFIXES
 
 
