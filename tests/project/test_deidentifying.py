@@ -41,7 +41,7 @@ from tests.project.kinds import Picture
         *((t, None) for t in ("uncertain", "cut", "partially cropped", "faint", "Doubtful")),
         *((t, None) for t in ("n\u00edtido", "coup\u00e9", "unvollst\u00e4ndig", "mauvaise")),
         *((t, None) for t in ("test_set", "hospital-2", "clinic 2023", "clear", "Egypt", "PSFHS")),
-        ("HC18 wide", None),
+        *((t, None) for t in ("HC18 wide", "src1", "preprocessed_rgb")),
     ],
 )
 def test_what_a_text_looks_like(text: str, likeness: str | None) -> None:

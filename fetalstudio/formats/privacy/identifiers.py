@@ -86,6 +86,7 @@ hcn psfhs jnu ifm acouslic planes db miccai grand kaggle zenodo simulated simula
 nnunet nii tr ts imagestr labelstr mha mhd nrrd nifti metaimage parquet coco yolo labelme voc cvat
 csv tsv xlsx json xml internal external prospective retrospective screening routine control
 healthy round phase day month year desktop usb disk
+src dst rgb bmode grayscale greyscale processed preprocessed unprocessed resized rescaled renamed
 red green blue yellow white black grey gray orange purple
 alpha beta gamma delta epsilon omega
 ii iii iv vi vii viii ix xi xii
