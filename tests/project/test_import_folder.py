@@ -762,13 +762,15 @@ def test_a_table_read_again_gives_frames_that_are_there_what_they_lack(
 def test_a_table_gives_gestational_ages_and_leaves_those_of_a_person(
     project: Project, picture: Picture, tmp_path: Path
 ) -> None:
-    lines = "name,GA\npatient000_EGY_plane1,20w3d\npatient001_EGY_plane1,20.3\n"
+    lines = "name,GA,pixel size(mm)\n"
+    lines += "patient000_EGY_plane1,20w3d,0.2\npatient001_EGY_plane1,20.3,0.25\n"
     source = _with_table(tmp_path / "af", picture, lines)
     (problem,) = import_named(project, source, cohort="africa").problems
     assert "line 3: '20.3' is not a gestational age" in problem
     first, second = project.frames.all()
     assert first.labels == {"country": "EGY", "gestational_age": "20+3"}
     assert second.labels == {"country": "EGY"}
+    assert second.calibration is not None and second.calibration.mm_per_px_x == 0.25
     project.frames.set_labels(first.id, {"gestational_age": "21+0"})
     import_named(project, source, cohort="africa")
     assert project.frames.get(first.id).labels["gestational_age"] == "21+0"

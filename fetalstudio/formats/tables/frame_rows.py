@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Size
 from fetalstudio.core.growth import AGE_LABEL, age_text, parse_age
+from fetalstudio.core.words import counted
 from fetalstudio.formats.privacy.subjects import (
     is_pseudonym,
     nearly_equal,
@@ -247,6 +249,8 @@ def _notes(
                 f"{table.path}: every number in the column {table.header[i]!r} is 0, and none was "
                 "used. If the table has decimal commas, save it with semicolons between the cells.",
             )
+    if AGE_LABEL in where and (no_ages := _no_ages(table, where[AGE_LABEL])) is not None:
+        notes += (no_ages,)
     unused = [i for i in range(len(table.header)) if i not in where.values()]
     if where.keys().isdisjoint(PIXEL_SIZES):
         scales = [i for i in unused if _SCALE.search(table.header[i]) and _are_fractions(table, i)]
@@ -362,7 +366,7 @@ def _row(table: Table, row: TableRow, values: Mapping[int, float], columns: Colu
             hc_mm=_circumference(numbers),
             ellipse=Ellipse.of(*ellipse) if ellipse else None,
             size=(_whole(size[0]), _whole(size[1])) if size else None,
-            labels={name: _label(name, texts[name]) for name in LABELS if name in texts},
+            labels=_labels(texts),
             subject=None if no_subject(texts.get(SUBJECT, "")) else subject_key(texts[SUBJECT]),
             ellipse_mm=_in_degrees(*in_mm) if in_mm else None,
             axes=axes,
@@ -400,8 +404,30 @@ def _in_column(numbers: Sequence[Mapping[int, float] | InputError], column: int)
     return [abs(r[column]) for r in numbers if not isinstance(r, InputError) and column in r]
 
 
-def _label(name: str, text: str) -> str:
-    return age_text(parse_age(text)) if name == AGE_LABEL else text
+def _labels(texts: Mapping[str, str]) -> Mapping[str, str]:
+    """The labels of a row. An age that cannot be read is left out; see :func:`_no_ages`."""
+    labels = {name: texts[name] for name in LABELS if name in texts}
+    if (age := labels.pop(AGE_LABEL, None)) is not None:
+        with suppress(ValueError):
+            labels[AGE_LABEL] = age_text(parse_age(age))
+    return labels
+
+
+def _no_ages(table: Table, column: int) -> str | None:
+    """What is said where gestational ages cannot be read. They cost no line its other cells."""
+    unread: list[tuple[int, ValueError]] = []
+    for row in table.rows:
+        text = row.cells[column]
+        try:
+            if not is_missing(text):
+                parse_age(text)
+        except ValueError as error:
+            unread.append((row.line, error))
+    if not unread:
+        return None
+    line, why = unread[0]
+    more = f", nor were those of {counted(len(unread) - 1, 'more line')}" if unread[1:] else ""
+    return f"{table.path}, line {line}: {why}. The age was not used{more}."
 
 
 def _in_degrees(cx: float, cy: float, a: float, b: float, angle_rad: float) -> Ellipse:
