@@ -180,8 +180,7 @@ class Ellipse:
         return bool(x1 >= 0 and y1 >= 0 and x0 <= size[0] - 1 and y0 <= size[1] - 1)
 
     def is_centred_on(self, size: Size) -> bool:
-        """Whether the centre lies on an image of this (width, height), as that of a head does that
-        the image shows."""
+        """Whether the centre lies on an image of this (width, height)."""
         return -0.5 <= self.cx <= size[0] - 0.5 and -0.5 <= self.cy <= size[1] - 0.5
 
     def local(self, size: Size) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -310,11 +310,11 @@ def _holds_sam(stored: Any) -> bool:
 
 
 def _common_prefix(keys: Iterable[str], path: Path) -> str:
-    """What most keys have before the name of a part of SAM. Raises :class:`InputError` where as
-    many have another prefix: the file then holds two models."""
+    """What most keys have before the name of a part of SAM. Raises :class:`InputError` where half
+    as many or more have another prefix: the file then holds two models."""
     counts = Counter(key[: m.start(1)] for key in keys if (m := _SAM_PART.search(key)))
     (prefix, most), *rest = counts.most_common(2) or [("", 0)]
-    if rest and rest[0][1] == most:
+    if rest and 2 * rest[0][1] >= most:
         raise InputError(
             f"{path} holds two models, with the prefixes {prefix!r} and {rest[0][0]!r} in its "
             "keys. Save the one that you want by itself."

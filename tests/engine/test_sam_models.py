@@ -217,6 +217,10 @@ def test_of_two_models_under_prefixes_none_is_taken(tmp_path: Path) -> None:
     torch.save(stored | {f"teacher.{k}": v for k, v in teacher.items()}, tmp_path / "two.pth")
     with pytest.raises(InputError, match=r"two models, with the prefixes 'student.' and 'teacher"):
         add_sam(tmp_path / "two.pth")
+    part = {f"teacher.{k}": v for k, v in teacher.items() if not k.startswith("prompt_encoder.")}
+    torch.save(stored | part, tmp_path / "part.pth")
+    with pytest.raises(InputError, match="two models"):
+        add_sam(tmp_path / "part.pth")
 
 
 def _lora_beside(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

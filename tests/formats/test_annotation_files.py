@@ -22,6 +22,7 @@ from pycocotools.coco import COCO
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.splits import Part
+from fetalstudio.formats.annotations import via
 from fetalstudio.formats.exports import EXPORTS
 from fetalstudio.formats.pictures.picture_files import encode_png, read_samples, write_png
 from fetalstudio.formats.reading.frame_reading import FrameContent, read_content
@@ -699,6 +700,19 @@ def test_labels_beside_a_folder_of_images(tmp_path: Path) -> None:
 
 
 # -- sizes and orientation ---------------------------------------------------------------------
+
+
+def test_pictures_of_one_name_in_a_csv_of_via_are_told_apart_by_their_size(tmp_path: Path) -> None:
+    first = via_csv_of(",").splitlines()
+    again = first[1].replace("a.png,123", "a.png,456")
+    text = "\r\n".join((*first, again))
+    found = via.read(tmp_path / "via_export_csv.csv", text.encode())
+    assert found is not None
+    assert [(picture.name, len(picture.shapes)) for picture in found] == [
+        ("a.png", 1),
+        ("b.png", 0),
+        ("a.png", 1),
+    ]
 
 
 @pytest.mark.parametrize(

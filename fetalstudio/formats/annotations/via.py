@@ -30,7 +30,7 @@ from fetalstudio.formats.tables.frame_tables import VIA_CSV
 from fetalstudio.formats.writing.export_folders import PictureFolderWriter, Written
 
 _FILE = "via_project.json"
-_SHAPE, _ATTRIBUTES = VIA_CSV.decode(), "region_attributes"
+_SHAPE, _ATTRIBUTES, _FILE_SIZE = VIA_CSV.decode(), "region_attributes", "file_size"
 """Columns of a CSV export."""
 _NAMES = ("name", "label", "class", "structure", "type")
 """Attributes that say what a region shows, where there are several."""
@@ -62,7 +62,8 @@ def read(path: Path, data: bytes) -> Sequence[AnnotatedPicture] | None:
 
 
 def _of_csv(data: bytes) -> dict[str, Any] | None:
-    """The pictures of a CSV export, which has a line for each region, as a JSON export has them."""
+    """The pictures of a CSV export, which has a line for each region, as a JSON export has them: by
+    name and size, since pictures in several folders may have one name."""
     text = data.decode("utf-8-sig", "replace")
     header = text.partition("\n")[0]
     delimiter = max(",;\t", key=header.count)
@@ -70,7 +71,8 @@ def _of_csv(data: bytes) -> dict[str, Any] | None:
     try:
         for row in csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter):
             name, shape = row["filename"], parse_json(row[_SHAPE].encode())
-            picture = pictures.setdefault(name, {"filename": name, "regions": []})
+            key = f"{name}{row.get(_FILE_SIZE)}"
+            picture = pictures.setdefault(key, {"filename": name, "regions": []})
             attributes = parse_json((row.get(_ATTRIBUTES) or "{}").encode())
             if shape:
                 region = {"shape_attributes": shape, "region_attributes": attributes}

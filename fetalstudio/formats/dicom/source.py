@@ -390,9 +390,10 @@ def _with_segments(records: tuple[FrameRecord, ...], found: _Found) -> tuple[Fra
     joined = []
     for record, (_, _, header) in zip(records, found.instances, strict=True):
         known = by_uid.get(header.uid, ())
-        heads = _of_heads(known)
-        if len(heads) == 1:
-            path, open_file, segmentation = heads[0]
+        of_heads = [item for item in known if any(map(is_head, item[2].labels.values()))]
+        chosen = known if len(known) == 1 else of_heads
+        if len(chosen) == 1:
+            path, open_file, segmentation = chosen[0]
             record = _segmented(record, path, open_file, segmentation, header.uid)
         elif known:
             said = (
@@ -402,15 +403,6 @@ def _with_segments(records: tuple[FrameRecord, ...], found: _Found) -> tuple[Fra
             record = replace(record, problems=record.problems + said)
         joined.append(record)
     return tuple(joined)
-
-
-def _of_heads(
-    known: Sequence[tuple[Path, Opener, Segmentation]],
-) -> Sequence[tuple[Path, Opener, Segmentation]]:
-    """Those of the segmentations of one image that may show its head: that call it so, else those
-    that say nothing, else all."""
-    called = [item for item in known if any(map(is_head, item[2].labels.values()))]
-    return called or [i for i in known if all(map(is_neutral, i[2].labels.values()))] or known
 
 
 def _segmented(

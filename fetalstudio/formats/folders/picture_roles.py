@@ -201,13 +201,13 @@ def orphans(names: Iterable[str], annotations: Mapping[str, Sequence[Path]]) -> 
 def not_taken(
     frames: Mapping[str, Path], annotations: Mapping[str, Sequence[Path]]
 ) -> dict[Path, Doubt]:
-    """The doubt about each annotation, by its frame's key, of these files of another format, by
-    theirs, that hold several frames or have an annotation of their own."""
+    """The doubt about each annotation that is named after one of these files of another format,
+    which hold several frames or have an annotation already. Both are by the frame's key."""
     return {
         path: role_doubt(
             f"{path} is named after {frames[key]}, which holds several frames or has a "
             "segmentation.",
-            "Keep the right one of two annotations. Of a clip, export the frames as pictures.",
+            "Keep the right one of two annotations, or export the frames of a clip as pictures.",
         )
         for key in sorted(frames.keys() & annotations.keys())
         for path in annotations[key]

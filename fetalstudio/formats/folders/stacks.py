@@ -100,8 +100,8 @@ def _calibrated(record: FrameRecord, header: VolumeHeader) -> FrameRecord:
 def with_table_size(
     record: FrameRecord, table: Calibration, sizes: Sequence[Calibration]
 ) -> FrameRecord:
-    """The record of a file whose header states these pixel sizes, with that of a table; without any
-    where none of them is the same."""
+    """The record with the pixel size of a table, if the file's header states that one too or none.
+    Otherwise the record has no pixel size, which is said."""
     if not sizes or any(_alike(table, size) for size in sizes):
         return replace(record, calibration=table, stated=())
     x, y = sizes[0].mm_per_px_x, sizes[0].mm_per_px_y

@@ -32,8 +32,9 @@ VISIBLE = 16
 _CONTRAST = 64
 """Grey levels: a noisy or smoothed annotation has at least this range."""
 _RAMP = 3
-"""How many times as many pixels as most grey levels have in the middle of the range, a level of a
-soft edge has at most: in 0.1 to 0.9 of a blurred one, 2.3; a second structure has far more."""
+"""How many times the median number of pixels a level in the middle of the range may have in a soft
+edge. In a blurred edge, from 0.1 to 0.9 of its height, it is at most 2.3; the level of a second
+structure has far more."""
 _INVERTED = 0.8
 """Share of the picture's border from which on what is marked is the background."""
 _BORDER_PX = 8
@@ -130,8 +131,8 @@ def is_annotation(pixels: NDArray[np.uint8], *, named_after: bool = False) -> bo
 
 
 def soft_edge(samples: NDArray[Any]) -> float:
-    """Over how many px the edge of what is marked rises, from a tenth to nine tenths, where that is
-    a ramp without a level of its own, as in a map of probabilities; 0 for any other picture."""
+    """The width in px over which the edge of what is marked rises from a tenth to nine tenths of
+    its height, if it rises evenly, as in a map of probabilities; 0 for any other picture."""
     if samples.ndim > 2 or len(_values(samples)[0]) <= _EXACT_VALUES:
         return 0.0
     low, top = float(samples.min()), float(samples.max())
@@ -219,7 +220,7 @@ def _structures(samples: NDArray[Any], codes: NDArray[Any]) -> list[tuple[str, N
         found.append((_name(value, samples), region))
     if len(found) > 1 and soft_edge(samples) > 0:
         top = max(regions)
-        return [(_name(top, samples), samples > top / 2)]
+        return [(_name(top, samples), samples > (float(samples.min()) + top) / 2)]
     return found
 
 

@@ -49,7 +49,7 @@ _LEAST_RATIO = 0.45
 _LEAST_SEEN = 0.45
 """Share of an outline that has to lie in the picture for the ellipse to be sure."""
 _WIDE_EDGE = 12
-"""Px over which the edge of a mask rises that was hardly smoothed only."""
+"""Px: a mask whose edge is wider was not only smoothed."""
 _FEW_CORNERS = 0.6
 """Corners of a polygon, of those that its ellipse would have."""
 _EXPLAINED = 0.9

@@ -12,8 +12,8 @@ from fetalstudio.ui.job_runner import JobHandle
 from fetalstudio.ui.session import Session
 
 ELSEWHERE = (
-    "The outline near the ellipse may not be the head's, because the built-in segmenter finds the "
-    "head elsewhere. Check the ellipse, or press P to compare it with a proposal."
+    "This may not be the outline of the head: the built-in segmenter finds the head elsewhere. "
+    "Check the ellipse, or press P to compare it with a proposal."
 )
 
 

@@ -308,7 +308,9 @@ class MainWindow(QMainWindow):
         box = QMessageBox(self)
         box.setIcon(QMessageBox.Icon.Warning)
         box.setWindowTitle("Ellipses are not saved")
-        box.setText(" ".join(said for said, _ in problems) + " If you leave, that is lost.")
+        box.setText(
+            " ".join(said for said, _ in problems) + " If you leave, what is not saved is lost."
+        )
         box.setInformativeText(" ".join(cure for _, cure in problems))
         leave = box.addButton("Leave without them", QMessageBox.ButtonRole.DestructiveRole)
         stay = box.addButton("Stay", QMessageBox.ButtonRole.RejectRole)

@@ -186,7 +186,8 @@ def test_an_ellipse_that_is_not_saved_is_not_dropped_without_a_word(
     assert "is not saved" in said.at(0)[0]
     reading_window.show_place("library")
     assert not reading_window.close()
-    assert asked == ["The ellipse of a reading is not saved. If you leave, that is lost."]
+    (text,) = asked
+    assert text == "The ellipse of a reading is not saved. If you leave, what is not saved is lost."
     with pytest.raises(UserError, match="Continue reading"):
         open_session.new_project(tmp_path / "other")
     assert page.canvas.ellipse() == HEAD

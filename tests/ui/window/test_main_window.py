@@ -494,7 +494,7 @@ def test_leaving_with_unsaved_ellipses_asks_first(
     monkeypatch.setattr(QMessageBox, "exec", lambda box: asked.append(box.text()))
     session.unsaved["frame"] = None
     assert not window.close() and window.isVisible()
-    assert asked == ["1 ellipse could not be saved. If you leave, that is lost."]
+    assert asked == ["1 ellipse could not be saved. If you leave, what is not saved is lost."]
     session.unsaved.clear()
     assert window.close()
 
